@@ -127,15 +127,28 @@ static void prepare(struct shim_request *request)
     request->id = ++next_id;
 }
 
+/* Is it the answer to that, with a payload as it should be? */
+static bool answers(const struct shim_request *request, const struct shim_response *response)
+{
+    if (response->magic != SHIM_RESPONSE_MAGIC || response->id != request->id)
+        return false;
+    if (response->status != SHIM_OK || request->operation != SHIM_READ_PAGES)
+        return response->payload_bytes == 0;
+    uint64_t past = (uint64_t)request->block + request->count;
+    uint64_t from = response->along.block;
+    uint32_t count = response->along.count;
+    if (count > request->room || (count > 0 && (from < past || from + count > past + SHIM_ALONG_WITHIN)))
+        return false;
+    return response->payload_bytes == (request->count + count) * BLOCK_BYTES;
+}
+
 /* Sends and waits for the header; false, disconnected, when the connection or the protocol broke. */
-static bool exchange(const struct shim_request *request, size_t expected_payload, struct shim_response *response,
-                     bool (*gives_up)(void))
+static bool exchange(const struct shim_request *request, struct shim_response *response, bool (*gives_up)(void))
 {
     struct iovec head = {.iov_base = response, .iov_len = sizeof *response};
     errno = 0;
     if (connect_to_agent() && send_all(request, sizeof *request) && receive_all(&head, 1, gives_up) &&
-        response->magic == SHIM_RESPONSE_MAGIC && response->id == request->id &&
-        response->payload_bytes == (response->status == SHIM_OK ? expected_payload : 0)) {
+        answers(request, response)) {
         raise_lsn(&shared->running_lsn, response->running_lsn);
         return true;
     }
@@ -167,7 +180,7 @@ enum shim_status agent_flush(uint64_t written_lsn, uint64_t dirty_lsn, uint64_t 
     struct shim_request request = {.operation = SHIM_FLUSH, .lsn = written_lsn, .dirty_lsn = dirty_lsn};
     struct shim_response response;
     prepare(&request);
-    if (!exchange(&request, 0, &response, NULL)) {
+    if (!exchange(&request, &response, NULL)) {
         exit_when_orphaned();
         return SHIM_FAILED;
     }
@@ -190,24 +203,32 @@ static struct shim_request about_pages(uint8_t operation, const struct file_entr
     };
 }
 
-int agent_read_pages(const struct file_entry *file, uint32_t block, uint16_t count, char *const *pages, bool (*gives_up)(void))
+int agent_read_pages(const struct file_entry *file, uint32_t block, uint16_t count, char *const *pages, struct pages_along *along,
+                     bool (*gives_up)(void))
 {
     struct shim_request request = about_pages(SHIM_READ_PAGES, file, block, count);
     const struct timespec pause = {.tv_nsec = RECONNECT_MS * 1000000L};
     struct shim_response response;
-    struct iovec parts[SHIM_MAX_BLOCKS];
+    struct iovec parts[SHIM_MAX_BLOCKS + 1];
+    request.room = along == NULL ? 0 : along->room;
     for (int attempt = 0; attempt < READ_ATTEMPTS; attempt++) {
         if (attempt > 0) {
             exit_when_orphaned();
             nanosleep(&pause, NULL);
         }
         prepare(&request);
-        if (exchange(&request, (size_t)count * BLOCK_BYTES, &response, gives_up)) {
+        if (exchange(&request, &response, gives_up)) {
             if (response.status != SHIM_OK)
                 break;
             for (uint16_t i = 0; i < count; i++)
                 parts[i] = (struct iovec){.iov_base = pages[i], .iov_len = BLOCK_BYTES};
-            if (receive_all(parts, count, gives_up))
+            int more = response.along.count > 0 ? 1 : 0;
+            if (more > 0) {
+                along->block = response.along.block;
+                along->count = response.along.count;
+                parts[count] = (struct iovec){.iov_base = along->pages, .iov_len = (size_t)along->count * BLOCK_BYTES};
+            }
+            if (receive_all(parts, count + more, gives_up))
                 return 0;
             disconnect();
         }

@@ -113,12 +113,12 @@ static bool is_hole(int fd, off_t offset)
 }
 
 /*
- * Keeps fetched pages in the local file, unless somebody has written there since. A failure costs the next reader a
- * request. Where a file lost blocks meanwhile nothing is kept: a block may have come back that the pages do not belong
- * to.
+ * Keeps fetched pages in the local file, unless somebody has written there since; where it is not known that they were
+ * holes before, each is looked at. A failure costs the next reader a request. Where a file lost blocks meanwhile nothing
+ * is kept: a block may have come back that the pages do not belong to.
  */
 static void cache_pages(int fd, const struct file_entry *file, uint32_t block, int count, char *const *pages,
-                        const struct moment *before)
+                        const struct moment *before, bool were_holes)
 {
     struct stripes_held held;
     struct iovec run[SHIM_MAX_BLOCKS];
@@ -126,7 +126,7 @@ static void cache_pages(int fd, const struct file_entry *file, uint32_t block, i
     off_t offset = (off_t)(block - file->first_block) * BLOCK_BYTES;
     off_t run_offset = offset;
     lock_blocks(file, block, (uint32_t)count, &held);
-    bool unwritten = writes_to(file, before->block, before->blocks) == before->writes;
+    bool unwritten = were_holes && writes_to(file, before->block, before->blocks) == before->writes;
     bool kept = !before->losing && shared->losses_begun == before->losses && !lost_to_punch(file, before);
     for (int i = 0; kept && i < count; i++, offset += BLOCK_BYTES) {
         if (!is_zero(pages[i]) && (unwritten || is_hole(fd, offset))) {
@@ -153,15 +153,40 @@ uint64_t read_lsn(void)
     return lsn < flushed ? lsn : flushed;
 }
 
+/*
+ * Pages that came along go into the file alone, and PostgreSQL finds them there: one request in place of several, while
+ * nobody waits for any but the first.
+ *
+ * Invariant: a block that is a hole in the file, with its stripes held, and of which nothing was lost or let go of since
+ * before the request, is what was read ahead of it at `holes_lsn` or later, or PostgreSQL has it in a buffer. What it
+ * changes there it writes over this before it lets go of the buffer.
+ */
+static void keep_along(int fd, const struct file_entry *file, const struct pages_along *along, const struct moment *before)
+{
+    char *pages[SHIM_MAX_BLOCKS];
+    uint32_t left = file->first_block + BLOCKS_PER_FILE - along->block;
+    uint32_t count = along->count < left ? along->count : left;
+    if (along->block - file->first_block >= BLOCKS_PER_FILE || !cache_make_room(count))
+        return;
+    for (uint32_t i = 0; i < count; i++)
+        pages[i] = along->pages[i];
+    cache_pages(fd, file, along->block, (int)count, pages, before, false);
+}
+
 static int fetch(int fd, const struct file_entry *file, uint32_t block, int count, char *const *pages, const struct moment *before,
                  bool (*gives_up)(void))
 {
-    if (agent_read_pages(file, block, (uint16_t)count, pages, gives_up) != 0)
+    static char room[SHIM_MAX_BLOCKS][BLOCK_BYTES] __attribute__((aligned(8))); /* touched by those that scan */
+    struct pages_along along = {.pages = room, .room = file->writable ? SHIM_MAX_BLOCKS - (uint32_t)count : 0};
+    struct moment beyond = moment_of(file, block + (uint32_t)count, SHIM_ALONG_WITHIN);
+    if (agent_read_pages(file, block, (uint16_t)count, pages, &along, gives_up) != 0)
         return -1;
     if (file->writable && cache_make_room((uint32_t)count))
-        cache_pages(fd, file, block, count, pages, before);
+        cache_pages(fd, file, block, count, pages, before, true);
     else if (cache != NULL)
         cache->not_kept += (uint64_t)count;
+    if (along.count > 0)
+        keep_along(fd, file, &along, &beyond);
     return 0;
 }
 

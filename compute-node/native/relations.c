@@ -140,7 +140,7 @@ static char *fetch_init_fork(const struct relation_entry *entry)
         uint16_t count = (uint16_t)(left < SHIM_MAX_BLOCKS ? left : SHIM_MAX_BLOCKS);
         for (uint16_t i = 0; i < count; i++)
             pages[i] = content + (size_t)(block + i) * BLOCK_BYTES;
-        if (agent_read_pages(&file, block, count, pages, NULL) != 0) {
+        if (agent_read_pages(&file, block, count, pages, NULL, NULL) != 0) {
             int saved_errno = errno;
             free(content);
             errno = saved_errno;

@@ -195,7 +195,16 @@ int database_arrives(const char *path);
  */
 void agent_wrote(uint64_t written_lsn); /* never waits for the agent; may be lost */
 enum shim_status agent_flush(uint64_t written_lsn, uint64_t dirty_lsn, uint64_t *flushed_lsn);
-int agent_read_pages(const struct file_entry *file, uint32_t block, uint16_t count, char *const *pages, bool (*gives_up)(void));
+
+/* Blocks further on in the same fork that nobody has asked for, which the agent had at hand. */
+struct pages_along {
+    char (*pages)[BLOCK_BYTES]; /* room for so many */
+    uint32_t room;
+    uint32_t block, count; /* what came */
+};
+/* `along` may be NULL. */
+int agent_read_pages(const struct file_entry *file, uint32_t block, uint16_t count, char *const *pages, struct pages_along *along,
+                     bool (*gives_up)(void));
 void agent_expect_pages(const struct file_entry *file, uint32_t block, uint16_t count);
 
 /* cancel.c */

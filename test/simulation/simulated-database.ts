@@ -195,7 +195,7 @@ export class SimulatedDatabase implements Database {
     const { machine, history, epoch, writer, vdl } = this.#options;
     const page: PageId = { ...RELATION, block: machine.world.random.integer(0, machine.world.mix.load.blocks - 1) };
     const lsn = vdl();
-    const request = { ...page, count: 1, lsn, holesSince: lsn };
+    const request = { ...page, count: 1, lsn, holesSince: lsn, room: 0 };
     try {
       // Read ahead and asked for again: whichever of the two this is given, it is of the LSN or later.
       if (machine.world.chance(0.5)) volume.expectPages({ ...request, count: Math.min(4, machine.world.mix.load.blocks - page.block) });

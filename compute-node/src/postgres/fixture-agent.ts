@@ -47,6 +47,7 @@ import { FixtureRedoVolume } from './fixture-redo-volume.ts';
 import { readRelationTable } from './fixture-relation-table.ts';
 import { checkParameters, type ParameterValue } from './parameters.ts';
 import { makeClientSocketDirectory } from './run-directory.ts';
+import type { PagesAlong } from '../read-path/page-source.ts';
 import { type FlushRequest, type ReadPagesRequest, ShimServer } from './shim-server.ts';
 import { layPair } from '../tls/fixture-pki.ts';
 import type { KeyPair } from '../tls/key-pair.ts';
@@ -108,6 +109,8 @@ export class FixtureAgent {
   /** What flushes are answered with, in place of success. */
   ending: WriteEnd | undefined;
   failReads = false;
+  /** What comes along with pages; undefined: nothing. */
+  along: ((request: ReadPagesRequest) => PagesAlong | undefined) | undefined;
   /** Set before the start: replies to clients from the network leave only as `postgres.permit` says. */
   holdsReplies = false;
   /** Set before the start: what it shows clients from the network. */
@@ -147,6 +150,7 @@ export class FixtureAgent {
         wrote: ({ writtenLsn }) => this.#wrote(writtenLsn),
         flush: (request) => this.#flush(request),
         readPages: async (request, signal) => [await this.#heldRead(request, signal)],
+        pagesAlong: (request) => this.along?.(request),
         expectPages: (request) => void this.expected.push(request),
         runningLsn: () => this.#redo?.runningLsn ?? 0n,
       },

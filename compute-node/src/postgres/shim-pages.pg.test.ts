@@ -1,5 +1,9 @@
+import { readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { encodePageKey } from '@kube-aurora/redo';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { FixtureAgent, fixtureVolume, runEach, type FixtureVolume } from './fixture-agent.ts';
+import type { ReadPagesRequest } from './shim-protocol.ts';
 
 let volume: FixtureVolume;
 let agent: FixtureAgent;
@@ -109,6 +113,57 @@ test('says since when no file has lost blocks, and what it is going to read', as
   agent.expected.length = 0;
   await client.query("select pg_prewarm('information_schema.sql_features', 'prefetch')");
   expect(agent.expected).toEqual([]);
+  await client.end();
+});
+
+test('keeps pages that come along where its file has holes, and nowhere else', async () => {
+  const client = await agent.connect('postgres');
+  const { rows } = await client.query(
+    "select oid::int db, pg_relation_filenode('pg_description')::int rel, pg_relation_filepath('pg_description') path, pg_relation_size('pg_description') from pg_database where datname = 'postgres'",
+  );
+  const [{ db, rel, path }] = rows;
+  const file = join(agent.dataDir, path);
+  const fork = { spcOid: 1663, dbOid: db, relNumber: rel, fork: 0 };
+  const ofVolume = (block: number): Buffer => volume.pages.get(encodePageKey({ ...fork, block }).toString('hex')) ?? Buffer.alloc(8192);
+  const inFile = (block: number): Buffer => readFileSync(file).subarray(block * 8192, (block + 1) * 8192);
+  const { size } = statSync(file);
+  const end = size / 8192;
+  const read = (block: number) => client.query(`select objoid from pg_description where ctid = '(${block},1)'`);
+  const isHole = (block: number): boolean => inFile(block).equals(Buffer.alloc(8192));
+  const holes = Array.from({ length: end }, (_, block) => block).filter(isHole);
+  const [first = 0, second = 0, third = 0] = holes;
+  const last = end - 1;
+  expect(holes.length).toBeGreaterThan(20);
+  expect(isHole(last)).toBe(true);
+
+  const asked: ReadPagesRequest[] = [];
+  const comesAlong = (block: number, pages: readonly Buffer[]): void => {
+    agent.along = (request) => {
+      if (request.relNumber !== rel || request.dbOid !== db) return undefined;
+      asked.push(request);
+      agent.along = undefined;
+      return { block, count: pages.length, pages };
+    };
+  };
+  // To the last block and past it: that is not there.
+  comesAlong(last - 1, [ofVolume(last - 1), ofVolume(last), Buffer.alloc(8192, 0xee)]);
+  await read(first);
+  expect(asked.at(-1)).toMatchObject({ block: first, room: 127 });
+  expect([inFile(first), inFile(last - 1), inFile(last)]).toEqual([ofVolume(first), ofVolume(last - 1), ofVolume(last)]);
+  expect(statSync(file).size).toBe(size);
+  // What is there already stays, and zeros are nothing.
+  comesAlong(last - 2, [Buffer.alloc(8192), Buffer.alloc(8192, 0xee)]);
+  await read(second);
+  expect(isHole(last - 2)).toBe(true);
+  expect(inFile(last - 1)).toEqual(ofVolume(last - 1));
+  // What is not further on than what was asked for is no answer: it is asked again.
+  comesAlong(third, [Buffer.alloc(8192, 0xee)]);
+  await read(third);
+  expect(inFile(third)).toEqual(ofVolume(third));
+  expect(agent.along).toBeUndefined();
+  agent.reads.length = 0;
+  await read(last);
+  expect(agent.reads.filter(({ relNumber, dbOid }) => relNumber === rel && dbOid === db)).toEqual([]);
   await client.end();
 });
 

@@ -19,6 +19,7 @@ const requests: fc.Arbitrary<ShimRequest> = fc.oneof(
     count: fc.integer({ min: 1, max: 128 }),
     lsn: u64,
     holesSince: u64,
+    room: fc.integer({ min: 0, max: 128 }),
   }),
 );
 
@@ -45,6 +46,7 @@ test.each([
   ['fork', 5, 4],
   ['count', 6, 0],
   ['count', 6, 129],
+  ['room', 36, 129],
 ])('refuses a bad %s', (field, offset, value) => {
   const bytes = encodeRequest({
     operation: 'readPages',
@@ -58,6 +60,7 @@ test.each([
     count: 1,
     lsn: 1n,
     holesSince: 1n,
+    room: 0,
   });
   bytes.writeUInt8(value, offset);
   expect(() => decodeRequest(bytes)).toThrow(new ShimProtocolError(field, offset === 0 ? '0x51525301' : String(value)));

@@ -20,7 +20,7 @@
  * | 24     | u32  | dbOid     | 0                                          | database, 0 for global                     |
  * | 28     | u32  | relNumber | 0                                          | relfilenumber                              |
  * | 32     | u32  | block     | 0                                          | first block, counted over the whole fork   |
- * | 36     | u32  | zero      | 0                                          | 0                                          |
+ * | 36     | u32  | room      | 0                                          | of a read: blocks that may come along      |
  * | 40     | u64  | lsn       | end of the highest WAL byte written        | pages must be at least as new as this      |
  * | 48     | u64  | dirtyLsn, | lowest WAL byte (re)written since a flush  | no relation file has lost blocks since     |
  * |        |      | holesSince |                                           |                                            |
@@ -32,8 +32,10 @@
  * | 0      | u32  | magic        | 'ASRS' (0x53525341)                                                 |
  * | 4      | u32  | id           | the request's                                                       |
  * | 8      | u32  | status       | 0 ok; anything else is an error in PostgreSQL, see STATUS           |
- * | 12     | u32  | payloadBytes | count * 8192 for pages, otherwise 0                                 |
- * | 16     | u64  | flushedLsn   | flush: everything below is durable in the volume, or sent (status); otherwise 0 |
+ * | 12     | u32  | payloadBytes | (count + alongCount) * 8192 for pages, otherwise 0                  |
+ * | 16     | u64  | flushedLsn   | flush: everything below is durable in the volume, or sent (status)  |
+ * | 16     | u32  | alongBlock   | read: the first block of those that come along, after the others    |
+ * | 20     | u32  | alongCount   | and how many; 0 for none, at most `room`                            |
  * | 24     | u64  | runningLsn   | no transaction that runs has written redo that ends at or below it  |
  */
 export const REQUEST_BYTES = 56;
@@ -89,6 +91,11 @@ export interface ReadPagesRequest {
    * now: the blocks are holes in PostgreSQL's files, and what it changed it has written.
    */
   readonly holesSince: bigint;
+  /**
+   * So many blocks further on in the fork may come along, which PostgreSQL has not asked for: the shim puts them into
+   * its file where they are holes. 0 where they are expected only.
+   */
+  readonly room: number;
 }
 
 export type ShimRequest =
@@ -135,7 +142,14 @@ export function decodeRequest(bytes: Buffer, offset = 0): ShimRequest {
     count,
     lsn,
     holesSince: bytes.readBigUInt64LE(offset + 48),
+    room: decodeRoom(bytes, offset),
   };
+}
+
+function decodeRoom(bytes: Buffer, offset: number): number {
+  const room = bytes.readUInt32LE(offset + 36);
+  if (room > MAX_BLOCKS_PER_REQUEST) throw new ShimProtocolError('room', String(room));
+  return room;
 }
 
 /** The inverse of {@link decodeRequest}; what the shim does in C. */
@@ -156,6 +170,7 @@ export function encodeRequest(request: ShimRequest): Buffer {
   bytes.writeUInt32LE(request.dbOid, 24);
   bytes.writeUInt32LE(request.relNumber, 28);
   bytes.writeUInt32LE(request.block, 32);
+  bytes.writeUInt32LE(request.room, 36);
   bytes.writeBigUInt64LE(request.lsn, 40);
   bytes.writeBigUInt64LE(request.holesSince, 48);
   return bytes;
@@ -165,7 +180,10 @@ export interface ResponseHeader {
   readonly id: number;
   readonly status: number;
   readonly payloadBytes: number;
+  /** Of a flush; 0 for a read. */
   readonly flushedLsn: bigint;
+  /** Of a read, with which blocks came along. */
+  readonly along?: { readonly block: number; readonly count: number };
   /** 0 when it is not known. */
   readonly runningLsn: bigint;
 }
@@ -176,7 +194,11 @@ export function encodeResponse(response: ResponseHeader): Buffer {
   bytes.writeUInt32LE(response.id, 4);
   bytes.writeUInt32LE(response.status, 8);
   bytes.writeUInt32LE(response.payloadBytes, 12);
-  bytes.writeBigUInt64LE(response.flushedLsn, 16);
+  if (response.along === undefined) bytes.writeBigUInt64LE(response.flushedLsn, 16);
+  else {
+    bytes.writeUInt32LE(response.along.block, 16);
+    bytes.writeUInt32LE(response.along.count, 20);
+  }
   bytes.writeBigUInt64LE(response.runningLsn, 24);
   return bytes;
 }

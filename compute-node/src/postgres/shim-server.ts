@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { chmod, chown, rm } from 'node:fs/promises';
 import { createServer, type Server, type Socket } from 'node:net';
 import type { FlushAnswer } from '../flush-outcome.ts';
+import type { PagesAlong } from '../read-path/page-source.ts';
 import {
   encodeResponse,
   PAGE_BYTES,
@@ -36,6 +37,11 @@ export interface ShimHandlers {
    * extended, or not logged). Aborted: the backend does not wait any more (cancelled, or gone).
    */
   readPages(request: ReadPagesRequest, signal: AbortSignal): Promise<readonly Buffer[]>;
+  /**
+   * What is at hand and may come along with the pages of a request: at most `room` blocks, within ALONG_WITHIN_BLOCKS
+   * past them, each as `readPages` would give it for the same request. Asked when those are there; waits for nothing.
+   */
+  pagesAlong(request: ReadPagesRequest): PagesAlong | undefined;
   /** PostgreSQL is going to read these blocks. */
   expectPages(request: ReadPagesRequest): void;
   /** No transaction that runs in PostgreSQL has written redo that ends at or below this LSN. Never goes back. */
@@ -183,9 +189,18 @@ export class ShimServer {
         throw new RangeError(`readPages gave ${payloadBytes} bytes for ${request.count} pages of ${PAGE_BYTES}`);
       }
       if (socket.destroyed) return;
+      const along = request.room === 0 ? undefined : this.#handlers.pagesAlong(request);
+      const head = {
+        id,
+        status: STATUS.durable,
+        payloadBytes: payloadBytes + (along?.count ?? 0) * PAGE_BYTES,
+        flushedLsn: 0n,
+        runningLsn: this.#handlers.runningLsn(),
+      };
       socket.cork();
-      socket.write(encodeResponse({ id, status: STATUS.durable, payloadBytes, flushedLsn: 0n, runningLsn: this.#handlers.runningLsn() }));
+      socket.write(encodeResponse(along === undefined ? head : { ...head, along }));
       for (const each of pages) socket.write(each);
+      for (const each of along?.pages ?? []) socket.write(each);
       socket.uncork();
     } catch (error) {
       // Nobody to answer, or a PostgreSQL that is ended: it must not take the end for a page that cannot be read.

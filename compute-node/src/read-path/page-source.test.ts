@@ -9,7 +9,7 @@ import { SINGLE_GROUP } from '../placement.ts';
 import { PageReader } from './page-reader.ts';
 import { PageSource } from './page-source.ts';
 
-const FORK = { spcOid: 1663, dbOid: 5, relNumber: 16_384, fork: 0 };
+const FORK = { spcOid: 1663, dbOid: 5, relNumber: 16_384, fork: 0, room: 0 };
 const { signal: NEVER } = new AbortController();
 
 type GetPages = (request: GetPagesRequest, options: CallOptions) => Promise<GetPagesResponse>;
@@ -100,6 +100,34 @@ it('gives a scan what was read ahead, every page once and none past the end', as
   expect(source.bytesAhead).toBe(0);
 });
 
+it('gives along with pages what it has at hand of the same run, once, and never what was read before blocks were lost', async () => {
+  const { asked, getPages } = constantVolume(2000);
+  const { source } = sourceOn(getPages, () => 10n);
+  const request = (block: number, holesSince = 1n) => ({ ...FORK, block, count: 16, lsn: 5n, holesSince, room: 100 });
+  const given: number[] = [];
+  for (let block = 0; block < 2000;) {
+    given.push(...blocksIn(await source.read(request(block), NEVER)));
+    const along = source.along(request(block));
+    block += 16;
+    if (along === undefined) continue;
+    expect(along.block).toBe(block);
+    expect(along.count).toBeLessThanOrEqual(100);
+    given.push(...blocksIn(along.pages));
+    block += along.count;
+  }
+  expect(given.slice(0, 2000)).toEqual(Array.from({ length: 2000 }, (_, at) => at));
+  expect(new Set(given.slice(2000))).toEqual(new Set([0]));
+  const total = asked.reduce((sum, each) => sum + Number(each.split('+')[1]), 0);
+  expect(total).toBeLessThan(2000 + 512);
+  source.stop();
+  const again = sourceOn(getPages, () => 10n).source;
+  for (const block of [0, 16, 32]) await again.read(request(block), NEVER);
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  // All of it was read at 5, and at 7 a file lost blocks.
+  expect(again.along({ ...request(32, 7n) })).toBeUndefined();
+  again.stop();
+});
+
 it('holds no more than it may, and lets go of what nobody asks for', async () => {
   vi.useFakeTimers();
   try {
@@ -173,6 +201,7 @@ class ModelPostgres {
   holesSince = 1n;
   requestLsn = 1n;
   blocks: number;
+  cameAlong = 0;
   /** By block, ascending: content from an LSN on; undefined is cut off. */
   readonly #versions: { readonly lsn: bigint; readonly page: Buffer | undefined }[][] = [];
   readonly #buffers = new Map<number, { page: Buffer; dirty: boolean }>();
@@ -213,9 +242,10 @@ class ModelPostgres {
       while (to < holes.length && holes[to] === (holes[to - 1] ?? 0) + 1) to++;
       const first = holes[from] ?? 0;
       const lsn = this.requestLsn < this.lsn ? this.requestLsn : this.lsn;
-      const pages = Buffer.concat(
-        await this.source.read({ ...FORK, block: first, count: to - from, lsn, holesSince: this.holesSince }, NEVER),
-      );
+      const { holesSince } = this;
+      const request = { ...FORK, block: first, count: to - from, lsn, holesSince, room: 64 };
+      const pages = Buffer.concat(await this.source.read(request, NEVER));
+      const along = this.source.along(request);
       for (let at = 0; at < to - from; at++) {
         const page = pages.subarray(at * PAGE_BYTES, (at + 1) * PAGE_BYTES);
         const right = this.#versions[first + at]?.at(-1)?.page ?? Buffer.alloc(PAGE_BYTES);
@@ -223,11 +253,25 @@ class ModelPostgres {
         this.#buffers.set(first + at, { page: Buffer.from(page), dirty: false });
         if (!page.equals(Buffer.alloc(PAGE_BYTES))) this.#file.set(first + at, Buffer.from(page));
       }
+      if (along !== undefined) this.#keep(along.block, Buffer.concat(along.pages));
       from = to;
     }
     for (let at = block; at < past; at++) {
       const page = this.#file.get(at);
       if (page !== undefined && !this.#buffers.has(at)) this.#buffers.set(at, { page, dirty: false });
+    }
+  }
+
+  /** What came along goes into the file where that is a hole, also under a buffer that has something newer. */
+  #keep(block: number, pages: Buffer): void {
+    for (let at = block; pages.length > 0; at++, pages = pages.subarray(PAGE_BYTES)) {
+      const page = pages.subarray(0, PAGE_BYTES);
+      if (at >= this.blocks || this.#file.has(at) || page.equals(Buffer.alloc(PAGE_BYTES))) continue;
+      const right = this.#versions[at]?.at(-1)?.page ?? Buffer.alloc(PAGE_BYTES);
+      if (this.#buffers.get(at)?.dirty !== true && !page.equals(right))
+        throw new Error(`block ${at} came along of LSN ${page.readUInt32LE(4)}, not ${right.readUInt32LE(4)}`);
+      this.#file.set(at, Buffer.from(page));
+      this.cameAlong++;
     }
   }
 
@@ -271,6 +315,7 @@ class ModelPostgres {
 }
 
 it('never gives a page that is not the right one, whatever PostgreSQL does meanwhile', async () => {
+  let cameAlong = 0;
   const step = fc.oneof(
     {
       weight: 6,
@@ -299,10 +344,12 @@ it('never gives a page that is not the right one, whatever PostgreSQL does meanw
           else postgres.extend(one.by);
         }
       } finally {
+        cameAlong += postgres.cameAlong;
         postgres.reader.stop();
         postgres.source.stop();
       }
     }),
     { numRuns: 150 },
   );
+  expect(cameAlong).toBeGreaterThan(100);
 });

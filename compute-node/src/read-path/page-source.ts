@@ -13,6 +13,15 @@ export interface PageRequest extends PageRange {
   readonly lsn: bigint;
   /** No relation file has lost blocks since: see PagesAhead. */
   readonly holesSince: bigint;
+  /** So many blocks may come along with them. */
+  readonly room: number;
+}
+
+/** Pages that nobody has asked for, from `block` on, in buffers of one or more. */
+export interface PagesAlong {
+  readonly block: number;
+  readonly count: number;
+  readonly pages: readonly Buffer[];
 }
 
 export interface PageSourceOptions {
@@ -65,6 +74,26 @@ export class PageSource {
         : Promise.all(pieces.map((piece) => this.#readPiece(request, piece, signal))).then((parts) => parts.flat());
     if (this.#readsAhead) for (const range of this.#sequential.note(request)) this.#readAhead(range, request.lsn);
     return pages;
+  }
+
+  /**
+   * What may come along with the pages of a request, which `read` has given: the next of the same run that are at hand,
+   * each as good as if it had been asked for with them.
+   */
+  along(request: PageRequest): PagesAlong | undefined {
+    const range = this.#sequential.along(request, request.room);
+    if (range === undefined) return undefined;
+    const pages: Buffer[] = [];
+    let count = 0;
+    for (const piece of this.#ahead.pieces(range, request.holesSince)) {
+      const taken = this.#ahead.take(piece);
+      if (taken === undefined) break;
+      pages.push(...taken);
+      count += piece.count;
+    }
+    if (count === 0) return undefined;
+    for (const next of this.#sequential.gaveAlong(partOf(range, range.block, count))) this.#readAhead(next, request.lsn);
+    return { block: range.block, count, pages };
   }
 
   /** PostgreSQL says that it is going to ask for these. */

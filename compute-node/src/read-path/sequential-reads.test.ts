@@ -73,6 +73,25 @@ it('reads nothing past the end of a fork, until it has grown', () => {
   expect(reads.note(range(50, 16))).not.toEqual([]);
 });
 
+it('gives along what is ahead of a run, and leaves room for what PostgreSQL asks for at the same time', () => {
+  const reads = new SequentialReads();
+  const ask = (block: number): string => {
+    reads.note(range(block, 16));
+    const along = reads.along(range(block, 16), 50);
+    if (along !== undefined) reads.gaveAlong(along);
+    return along === undefined ? '' : shown([along]);
+  };
+  expect(ask(0)).toBe('');
+  expect([16, 64, 130, 196, 262].map(ask)).toEqual(['32+32', '80+50', '146+50', '212+50', '278+50']);
+  // Asked for before it came: 16 blocks are left, then 32.
+  expect([278, 378, 394, 510].map(ask)).toEqual(['328+50', '410+50', '460+50', '542+50']);
+  // Asked for again and again: it is of no use.
+  const late = Array.from({ length: 8 }, () => ask(542));
+  expect(late.at(-1)).toBe('');
+  // Of a run that nothing is known of, nothing.
+  expect(reads.along(range(5000, 16), 50)).toBeUndefined();
+});
+
 it('lets a fork show a run anew when what was read ahead was wasted', () => {
   const reads = new SequentialReads();
   reads.note(range(0, 16));
@@ -95,7 +114,7 @@ it('of a scan every block past the first requests is read ahead, once, and never
         // Those that were asked for in order come in any order.
         const block = pending.splice(late % pending.length, 1)[0] ?? 0;
         for (const each of reads.note(range(block, count))) {
-          expect(each.block + each.count).toBeLessThanOrEqual(asked + count + 256);
+          expect(each.block + each.count).toBeLessThanOrEqual(asked + count + 512);
           for (let at = each.block; at < each.block + each.count; at++) ahead.add(at);
         }
       }

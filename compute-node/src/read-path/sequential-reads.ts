@@ -2,8 +2,8 @@ import { forkKey, partOf, type ForkName, type PageRange } from './page-range.ts'
 
 /** The first blocks that are read ahead of a run; twice as many each time, as the kernel does for files. */
 const WINDOW_MIN = 16;
-/** Blocks ahead of a run that goes on: 2 MiB, which is some ten milliseconds of a scan. */
-const WINDOW_MAX = 256;
+/** Blocks ahead of a run that goes on: 4 MiB, which is some twenty milliseconds of a scan. */
+const WINDOW_MAX = 512;
 /** Blocks of one read ahead: several are on their way at once, to different segments. */
 const CHUNK = 64;
 /** A run's requests come through several processes: one may arrive so many blocks late. */
@@ -23,7 +23,17 @@ interface Run {
   window: number;
   /** The fork ended here when it was last read. */
   end: number;
+  /** What came along last, without a gap, with blocks that were asked for: [from, past). */
+  along: { readonly from: number; readonly past: number };
+  /** Blocks between those that are asked for and those that come along: PostgreSQL asks for them at the same time. */
+  gap: number;
 }
+
+/** What comes along with blocks lies so many blocks past them, at most: SHIM_ALONG_WITHIN of shim-protocol.h. */
+const ALONG_WITHIN_BLOCKS = 512;
+/** Past these a run's requests overtake what comes along with them: nothing does any more. */
+const ALONG_GAP_MAX = 256;
+const ALONG_GAP_MIN = 16;
 
 /**
  * Sees from PostgreSQL's requests for pages which of them are runs, and says what to read ahead. Decides only: what is
@@ -46,18 +56,52 @@ export class SequentialReads {
     const runs = this.#runsOf(range);
     const run = runs.find((one) => goesOn(one, block, count));
     if (run === undefined) {
-      runs.push({ next: past, ahead: past, window: 0, end: Infinity });
+      runs.push({ next: past, ahead: past, window: 0, end: Infinity, along: { from: 0, past: 0 }, gap: 0 });
       if (runs.length > RUNS_PER_FORK) runs.shift();
       return [];
     }
     if (past > run.end) run.end = Infinity;
+    // Asked for before it came along, or not kept: better leave room between the two.
+    if (block < run.along.past && past > run.along.from) run.gap = Math.max(ALONG_GAP_MIN, run.gap * 2);
     if (run.window === 0) run.window = Math.min(Math.max(WINDOW_MIN, 2 * count), this.#windowMax);
     run.next = Math.max(run.next, past);
     run.ahead = Math.max(run.ahead, run.next);
     swallow(runs, run);
-    const chunks = topUp(range, run);
+    return this.#goOn(range, run);
+  }
+
+  #goOn(fork: ForkName, run: Run): PageRange[] {
+    const chunks = topUp(fork, run);
     if (chunks.length > 0) run.window = Math.min(run.window * 2, this.#windowMax);
     return chunks;
+  }
+
+  /**
+   * Of what was read ahead the blocks that PostgreSQL will want soon after these, which it has asked for, and has most likely
+   * not asked for yet: `room` at most, within ALONG_WITHIN_BLOCKS.
+   */
+  along(range: PageRange, room: number): PageRange | undefined {
+    const past = range.block + range.count;
+    const run = this.#runWith(range, past);
+    if (run === undefined || run.gap > ALONG_GAP_MAX) return undefined;
+    const from = Math.max(past + run.gap, run.along.past);
+    const count = Math.min(from + room, past + ALONG_WITHIN_BLOCKS, run.ahead) - from;
+    return count > 0 ? partOf(range, from, count) : undefined;
+  }
+
+  /** These came along. Gives what to read ahead now. */
+  gaveAlong(range: PageRange): PageRange[] {
+    const past = range.block + range.count;
+    const run = this.#runWith(range, range.block);
+    if (run === undefined) return [];
+    run.along = { from: range.block === run.along.past ? run.along.from : range.block, past };
+    run.next = Math.max(run.next, past);
+    return this.#goOn(range, run);
+  }
+
+  /** The run that has read ahead up to this block. */
+  #runWith(fork: ForkName, block: number): Run | undefined {
+    return this.#forks.get(forkKey(fork))?.find((run) => run.window > 0 && block >= run.next - LATE_MAX && block <= run.ahead);
   }
 
   /** There is nothing in the fork from `block` on. */

@@ -68,6 +68,7 @@ export class FixtureStandby {
           return Promise.resolve({ kind: 'durable', durableLsn: redo.flush(writtenLsn) });
         },
         readPages: (request) => Promise.resolve([this.#read(request)]),
+        pagesAlong: () => undefined,
         expectPages: () => undefined,
         runningLsn: () => (this.#isPromoted ? redo.runningLsn : 0n),
       },

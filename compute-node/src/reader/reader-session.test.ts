@@ -77,7 +77,7 @@ class Rig {
         this.pagesTooOld = onTooOld;
         return {
           pageReader: { oldestRead: () => this.oldestRead, stop: () => note('reads stopped') },
-          pageSource: { read: () => Promise.resolve([]), expect: () => undefined, stop: () => undefined },
+          pageSource: { read: () => Promise.resolve([]), along: () => undefined, expect: () => undefined, stop: () => undefined },
         };
       },
       fetchImage: () => (note('image'), this.image.promise),

@@ -167,6 +167,7 @@ export class ReaderSession implements Session {
         return Promise.resolve({ kind: 'stopped' });
       },
       readPages: (request, over) => pageSource.read(request, over),
+      pagesAlong: (request) => pageSource.along(request),
       expectPages: (request) => pageSource.expect(request),
       // The shim of a reader keeps no page for a transaction that runs.
       runningLsn: () => 0n,

@@ -59,7 +59,7 @@ export interface SenderOptions {
 
 export interface ReaderPages {
   readonly pageReader: Pick<PageReader, 'oldestRead' | 'stop'>;
-  readonly pageSource: Pick<PageSource, 'read' | 'expect' | 'stop'>;
+  readonly pageSource: Pick<PageSource, 'read' | 'along' | 'expect' | 'stop'>;
 }
 
 export interface StandbyStreamOptions {

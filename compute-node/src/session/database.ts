@@ -6,7 +6,7 @@ import type { FirstBatch } from '../open/first-batch.ts';
 import type { Permit } from '../lease/writer-lease.ts';
 import type { OpeningStep } from '../open/opening-steps.ts';
 import type { DrainOutcome } from '../switchover/drain-outcome.ts';
-import type { PageRequest } from '../read-path/page-source.ts';
+import type { PageRequest, PagesAlong } from '../read-path/page-source.ts';
 import type { WalSource } from '../write-path/wal-reader.ts';
 
 /** Why PostgreSQL is not up although the volume was opened. */
@@ -34,6 +34,8 @@ export interface VolumeAccess {
   readonly flushes: FlushControl | undefined;
   /** In buffers of one or more pages, as of the request's LSN or later, once that is durable. Rejects when `signal` aborts, or when this compute is fenced or stopped. */
   readPages(request: PageRequest, signal?: AbortSignal): Promise<readonly Buffer[]>;
+  /** What is at hand and may come along with the pages of a request, which are there. */
+  pagesAlong(request: PageRequest): PagesAlong | undefined;
   /** These are going to be read. */
   expectPages(request: PageRequest): void;
   /** No transaction that runs in the database has written redo that ends at or below this LSN. Never goes back. */

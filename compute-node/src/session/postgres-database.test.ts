@@ -167,6 +167,7 @@ class Rig {
           flush: () => Promise.resolve({ kind: 'stopped' }),
           flushes: NO_FLUSHES,
           readPages: () => Promise.reject(new Error('not read')),
+          pagesAlong: () => undefined,
           expectPages: () => undefined,
           runningLsn: () => 0n,
           standbyXmins: () => NO_XMINS,

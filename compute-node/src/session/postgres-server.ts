@@ -258,6 +258,7 @@ export class PostgresServer {
         return present().flushes;
       },
       readPages: (request, signal) => present().readPages(request, signal),
+      pagesAlong: (request) => present().pagesAlong(request),
       expectPages: (request) => present().expectPages(request),
       runningLsn: () => present().runningLsn(),
       standbyXmins: () => present().standbyXmins(),

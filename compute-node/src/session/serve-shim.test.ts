@@ -26,12 +26,14 @@ async function serve(outcome: FlushAnswer, shimLibrary = join(runDir, 'built.so'
   const paths = { shimSocket: join(runDir, 'agent.sock'), shimLibrary, runDir, account: undefined };
   const readPages = (): Promise<readonly Buffer[]> => Promise.reject(new Error('not read'));
   const expectPages = (): void => undefined;
+  const pagesAlong = (): undefined => undefined;
   const wrote = (writtenLsn: bigint): void => void written.push(writtenLsn);
   const volume = {
     wrote,
     flush: () => Promise.resolve(outcome),
     flushes: undefined,
     readPages,
+    pagesAlong,
     expectPages,
     runningLsn: () => 7n,
     standbyXmins: () => NO_XMINS,

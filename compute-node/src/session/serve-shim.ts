@@ -29,6 +29,7 @@ export async function serveShim(
       wrote: ({ writtenLsn }) => volume.wrote(writtenLsn),
       flush: ({ writtenLsn }) => volume.flush(writtenLsn),
       readPages: (request, signal) => volume.readPages(request, signal),
+      pagesAlong: (request) => volume.pagesAlong(request),
       expectPages: (request) => volume.expectPages(request),
       runningLsn: () => volume.runningLsn(),
     },

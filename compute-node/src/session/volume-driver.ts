@@ -40,7 +40,7 @@ export interface VolumeDriver {
     WriteCounters;
   readonly pageReader: Pick<PageReader, 'read' | 'stop'>;
   /** For PostgreSQL: with what was read ahead. */
-  readonly pageSource: Pick<PageSource, 'read' | 'expect' | 'stop'>;
+  readonly pageSource: Pick<PageSource, 'read' | 'along' | 'expect' | 'stop'>;
   readonly lease: Pick<WriterLease, 'start' | 'stop' | 'held' | 'giveBack' | 'standbyXmins'> & LeaseView;
 }
 

@@ -93,7 +93,12 @@ class Rig {
         durable: () => Promise.resolve({ kind: 'stopped' }),
       },
       pageReader: { read: () => Promise.reject(new Error('not read')), stop: () => void this.journal.push('no reads') },
-      pageSource: { read: () => Promise.reject(new Error('not read')), expect: () => undefined, stop: () => undefined },
+      pageSource: {
+        read: () => Promise.reject(new Error('not read')),
+        along: () => undefined,
+        expect: () => undefined,
+        stop: () => undefined,
+      },
       lease: {
         remainingMs: 0,
         timesRunOut: 0,

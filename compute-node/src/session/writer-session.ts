@@ -182,6 +182,7 @@ export class WriterSession implements Session {
           if (request.lsn > writePath.vdl) await writePath.durable(request.lsn);
           return pageSource.read(request, over);
         },
+        pagesAlong: (request) => pageSource.along(request),
         expectPages: (request) => {
           if (request.lsn <= writePath.vdl) pageSource.expect(request);
         },
