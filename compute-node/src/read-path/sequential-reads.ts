@@ -23,17 +23,9 @@ interface Run {
   window: number;
   /** The fork ended here when it was last read. */
   end: number;
-  /** What came along last, without a gap, with blocks that were asked for: [from, past). */
+  /** What came along last with blocks that were asked for: [from, past). */
   along: { readonly from: number; readonly past: number };
-  /** Blocks between those that are asked for and those that come along: PostgreSQL asks for them at the same time. */
-  gap: number;
 }
-
-/** What comes along with blocks lies so many blocks past them, at most: SHIM_ALONG_WITHIN of shim-protocol.h. */
-const ALONG_WITHIN_BLOCKS = 512;
-/** Past these a run's requests overtake what comes along with them: nothing does any more. */
-const ALONG_GAP_MAX = 256;
-const ALONG_GAP_MIN = 16;
 
 /**
  * Sees from PostgreSQL's requests for pages which of them are runs, and says what to read ahead. Decides only: what is
@@ -42,6 +34,11 @@ const ALONG_GAP_MIN = 16;
 export class SequentialReads {
   /** Last used last. */
   readonly #forks = new Map<string, Run[]>();
+  /**
+   * Forks of which PostgreSQL asks for several stretches at the same time: what would come along with one of them is on
+   * its way already. Until somebody reads one from its beginning again.
+   */
+  readonly #sideBySide = new Set<string>();
   readonly #windowMax: number;
 
   /** @param pagesMax that may be held ahead for all runs: one of them takes half of it at most */
@@ -54,15 +51,15 @@ export class SequentialReads {
     const { block, count } = range;
     const past = block + count;
     const runs = this.#runsOf(range);
+    if (block === 0) this.#sideBySide.delete(forkKey(range));
     const run = runs.find((one) => goesOn(one, block, count));
     if (run === undefined) {
-      runs.push({ next: past, ahead: past, window: 0, end: Infinity, along: { from: 0, past: 0 }, gap: 0 });
+      runs.push({ next: past, ahead: past, window: 0, end: Infinity, along: { from: 0, past: 0 } });
       if (runs.length > RUNS_PER_FORK) runs.shift();
       return [];
     }
     if (past > run.end) run.end = Infinity;
-    // Asked for before it came along, or not kept: better leave room between the two.
-    if (block < run.along.past && past > run.along.from) run.gap = Math.max(ALONG_GAP_MIN, run.gap * 2);
+    if (block < run.along.past && past > run.along.from) this.#noteSideBySide(range);
     if (run.window === 0) run.window = Math.min(Math.max(WINDOW_MIN, 2 * count), this.#windowMax);
     run.next = Math.max(run.next, past);
     run.ahead = Math.max(run.ahead, run.next);
@@ -77,16 +74,15 @@ export class SequentialReads {
   }
 
   /**
-   * Of what was read ahead the blocks that PostgreSQL will want soon after these, which it has asked for, and has most likely
-   * not asked for yet: `room` at most, within ALONG_WITHIN_BLOCKS.
+   * Of what was read ahead the blocks, `room` at most, that PostgreSQL will ask for after these, where it asks for one
+   * stretch after another.
    */
   along(range: PageRange, room: number): PageRange | undefined {
     const past = range.block + range.count;
     const run = this.#runWith(range, past);
-    if (run === undefined || run.gap > ALONG_GAP_MAX) return undefined;
-    const from = Math.max(past + run.gap, run.along.past);
-    const count = Math.min(from + room, past + ALONG_WITHIN_BLOCKS, run.ahead) - from;
-    return count > 0 ? partOf(range, from, count) : undefined;
+    if (run === undefined || past < run.next || this.#sideBySide.has(forkKey(range))) return undefined;
+    const count = Math.min(room, run.ahead - past);
+    return count > 0 ? partOf(range, past, count) : undefined;
   }
 
   /** These came along. Gives what to read ahead now. */
@@ -94,9 +90,17 @@ export class SequentialReads {
     const past = range.block + range.count;
     const run = this.#runWith(range, range.block);
     if (run === undefined) return [];
-    run.along = { from: range.block === run.along.past ? run.along.from : range.block, past };
+    run.along = { from: range.block, past };
     run.next = Math.max(run.next, past);
     return this.#goOn(range, run);
+  }
+
+  /** It was asked for before it came along, or not kept. */
+  #noteSideBySide(fork: ForkName): void {
+    this.#sideBySide.add(forkKey(fork));
+    if (this.#sideBySide.size <= FORKS_MAX) return;
+    const [oldest] = this.#sideBySide;
+    if (oldest !== undefined) this.#sideBySide.delete(oldest);
   }
 
   /** The run that has read ahead up to this block. */
