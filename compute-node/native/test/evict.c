@@ -29,6 +29,7 @@ static int fd;
 static void (*meanwhile)(void);
 static uint64_t asked_lsn, asked_holes_lsn;
 static char from_volume;
+static char comes_along; /* with a page, of the block after it; 0 for nothing */
 
 static void happen(void)
 {
@@ -49,15 +50,21 @@ static ssize_t pread_in_halves(int file, void *buffer, size_t bytes, off_t offse
     return first + second;
 }
 
-int agent_read_pages(const struct file_entry *file, uint32_t block, uint16_t count, char *const *pages, bool (*gives_up)(void))
+int agent_read_pages(const struct file_entry *file, uint32_t block, uint16_t count, char *const *pages, struct pages_along *along,
+                     bool (*gives_up)(void))
 {
-    (void)file, (void)block, (void)gives_up;
+    (void)file, (void)gives_up;
     asked_lsn = read_lsn();
     asked_holes_lsn = shared->holes_lsn;
     char content = from_volume;
     happen();
     for (uint16_t i = 0; i < count; i++)
         memset(pages[i], content, BLOCK_BYTES);
+    if (comes_along != 0 && along != NULL && along->room > 0) {
+        along->block = block + count;
+        along->count = 1;
+        memset(along->pages[0], comes_along, BLOCK_BYTES);
+    }
     return 0;
 }
 
@@ -115,7 +122,7 @@ static struct file_entry relation(void)
     return file;
 }
 
-static void write_page(char content)
+static void write_block(uint32_t block, char content)
 {
     struct file_entry file = relation();
     char page[BLOCK_BYTES];
@@ -123,7 +130,12 @@ static void write_page(char content)
     uint32_t lsn[2] = {0, PAGE_LSN};
     memcpy(page, lsn, sizeof lsn);
     struct iovec part = {.iov_base = page, .iov_len = sizeof page};
-    relation_write(fd, &file, &part, 1, 0);
+    relation_write(fd, &file, &part, 1, (off_t)block * BLOCK_BYTES);
+}
+
+static void write_page(char content)
+{
+    write_block(0, content);
 }
 
 /* All that is local and may go goes; what was written is settled first. */
@@ -153,10 +165,15 @@ static char content_of(const char *page)
     return page[8];
 }
 
-static char in_file(void)
+static char block_in_file(uint32_t block)
 {
     char page[BLOCK_BYTES];
-    return pread(fd, page, sizeof page, 0) == BLOCK_BYTES ? content_of(page) : '?';
+    return pread(fd, page, sizeof page, (off_t)block * BLOCK_BYTES) == BLOCK_BYTES ? content_of(page) : '?';
+}
+
+static char in_file(void)
+{
+    return block_in_file(0);
 }
 
 static char read_page(void)
@@ -207,6 +224,53 @@ static int on_standby(void)
     return 0;
 }
 
+static void next_is_written(void)
+{
+    write_block(1, 'n');
+}
+
+static void next_is_written_and_evicted(void)
+{
+    write_block(1, 'n');
+    evict();
+}
+
+static void blocks_are_lost(void)
+{
+    begin_loss();
+    end_loss();
+}
+
+/* Of a hole the block after it comes along, as it was before what happens meanwhile. */
+static int along(void)
+{
+    const struct {
+        const char *what;
+        void (*meanwhile)(void);
+        off_t blocks;
+    } cases[] = {{"nothing", NULL, 2},
+                 {"it was written", next_is_written, 2},
+                 {"it was written and evicted", next_is_written_and_evicted, 2},
+                 {"blocks were lost", blocks_are_lost, 2},
+                 {"past the end", NULL, 1}};
+    real.pread = pread;
+    shared->wal_durable = shared->wal_flushed = INSERTED_LSN;
+    shared->running_lsn = PAGE_LSN;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct stat end;
+        evict();
+        if (ftruncate(fd, 0) != 0 || ftruncate(fd, cases[i].blocks * BLOCK_BYTES) != 0)
+            return 1;
+        from_volume = comes_along = 'o';
+        meanwhile = cases[i].meanwhile;
+        char seen = read_page();
+        if (fstat(fd, &end) != 0)
+            return 1;
+        printf("%s: read %c, the next %c, %lld in the file\n", cases[i].what, seen, block_in_file(1), (long long)(end.st_size / BLOCK_BYTES));
+    }
+    return 0;
+}
+
 /* Every flush waits for its quorum here (promise.c). */
 uint64_t durable_lsn(void)
 {
@@ -235,6 +299,8 @@ int main(int arguments, char **argument)
         return 1;
     if (arguments > 1 && strcmp(argument[1], "standby") == 0)
         return on_standby();
+    if (arguments > 1 && strcmp(argument[1], "along") == 0)
+        return along();
 
     shared->running_lsn = PAGE_LSN;
     write_page('a');

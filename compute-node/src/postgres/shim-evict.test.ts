@@ -20,6 +20,13 @@ test('an eviction comes not before it may, and hurts nobody who reads or fetches
       'read again: a, asked at +1000 and +1000',
       'lost blocks: nothing read ahead below +2000',
     ]);
+    expect(run('along')).toEqual([
+      'nothing: read o, the next o, 2 in the file',
+      'it was written: read o, the next n, 2 in the file',
+      'it was written and evicted: read o, the next ., 2 in the file',
+      'blocks were lost: read o, the next ., 2 in the file',
+      'past the end: read o, the next ?, 1 in the file',
+    ]);
     const said = run();
     expect(said).toEqual([
       // Its LSN is durable, and what changed it without an LSN is not.
