@@ -5,7 +5,8 @@
  *
  * Each figure is the seconds until the statement (or its last commit) was acknowledged, and the MB (10^6 bytes) of that
  * system's own WAL in it. COPY reads a file on the server's side, so that no client is measured. `--rows`, `--copy-mib`
- * and `--scale` size the work, `--only ours,alone,quorum` leaves systems out, `--cpu` adds CPU seconds by part.
+ * and `--scale` size the work, `--only ours,alone,quorum` leaves systems out, `--cpu` adds CPU seconds by part, `--copies Full,Mixed` runs ours once
+ * with each.
  */
 import { createWriteStream } from 'node:fs';
 import { chmod, mkdtemp, rm } from 'node:fs/promises';
@@ -17,7 +18,7 @@ import { parseArgs } from 'node:util';
 import type { Client } from 'pg';
 import { connectTo, initialise, requirePgbench } from './pgbench.ts';
 import { machineLoad } from './process-usage.ts';
-import { chosenSystems, type BenchSystem } from './systems.ts';
+import { chosenSystems, copiesNamed, type BenchSystem } from './systems.ts';
 import { markdownTable, MIB, print, quantile, shown } from './table.ts';
 
 const { values } = parseArgs({
@@ -27,6 +28,7 @@ const { values } = parseArgs({
     scale: { type: 'string', default: '5' },
     only: { type: 'string' },
     cpu: { type: 'boolean', default: false },
+    copies: { type: 'string', default: 'Full' },
   },
 });
 const COPY_LINE_TEXT = 'x'.repeat(90);
@@ -143,7 +145,7 @@ function rateRows(outcomes: readonly Outcome[]): string[][] {
   });
 }
 
-const systems = chosenSystems(values.only);
+const systems = chosenSystems(values.only, { copies: copiesNamed(values.copies) });
 print(await requirePgbench());
 print(`at the start ${machineLoad()}\n`);
 const scratch = await mkdtemp(path.join(tmpdir(), 'ka-bulk-'));

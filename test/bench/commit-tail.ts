@@ -2,7 +2,8 @@
  * `node test/bench/commit-tail.ts --seconds 20 --clients 4 --only ours,quorum`: how long commits take at worst. Clients
  * that insert a row in a transaction each, one after another, while all copies are well, while one is slow (stopped for
  * `--pulse` ms in every second), while one merges redo into pages (a standby: makes a restartpoint), and while one
- * restarts after a kill. Every commit is timed. `--checkpoint-mib` makes our daemons merge more often than they would.
+ * restarts after a kill. Every commit is timed. `--checkpoint-mib` makes our daemons merge more often than they would;
+ * `--node-options` gives our programs more of Node's.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
@@ -19,6 +20,7 @@ const { values } = parseArgs({
     only: { type: 'string', default: 'ours,quorum' },
     pulse: { type: 'string', default: '300' },
     'checkpoint-mib': { type: 'string', default: '4' },
+    'node-options': { type: 'string' },
   },
 });
 const seconds = Number(values.seconds);
@@ -134,7 +136,10 @@ async function measure(system: BenchSystem, trouble: Trouble): Promise<string[]>
 
 const rows: string[][] = [];
 print(`${seconds} s each, ${values.clients} clients; at the start ${machineLoad()}\n`);
-for (const start of chosenSystems(values.only, { env: { AURORA_CHECKPOINT_MIB: values['checkpoint-mib'] } })) {
+for (const start of chosenSystems(values.only, {
+  env: { AURORA_CHECKPOINT_MIB: values['checkpoint-mib'] },
+  nodeOptions: values['node-options'],
+})) {
   const system = await start();
   try {
     const { host, port, user, password, database } = system.target;

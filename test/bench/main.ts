@@ -16,13 +16,12 @@
  * ours alone, without and with TLS for pgbench's connections, in turns; with `--workload connect` each lookup has a new one.
  */
 import { parseArgs } from 'node:util';
-import type { VolumeCopies } from '@kube-aurora/volume';
 import { CLIENT_TLS_HEAD, clientTlsRows } from './client-tls.ts';
 import { STAGE_HEAD, STAGE_PARAMETERS, stageRows } from './commit-stages.ts';
 import { WORKLOADS, initialise, requirePgbench, runFor, type Workload } from './pgbench.ts';
 import { machineLoad } from './process-usage.ts';
 import { SegmentUsage, USAGE_HEAD } from './segment-usage.ts';
-import { chosenSystems, type CpuReading } from './systems.ts';
+import { chosenSystems, copiesNamed, type CpuReading } from './systems.ts';
 import { markdownTable, print, shown } from './table.ts';
 
 const { values } = parseArgs({
@@ -58,13 +57,6 @@ const workload = workloadNamed(values.workload);
 function workloadNamed(name: string): Workload {
   if (name in WORKLOADS) return name as Workload;
   throw new RangeError(`--workload takes ${Object.keys(WORKLOADS).join(', ')}, not ${name}`);
-}
-
-function copiesNamed(names: string): VolumeCopies[] {
-  return names.split(',').map((name) => {
-    if (name === 'Full' || name === 'Mixed') return name;
-    throw new RangeError(`--copies takes Full, Mixed or both with a comma between, not ${name}`);
-  });
 }
 
 const systems = chosenSystems(values['client-tls'] ? 'ours' : values.only, {

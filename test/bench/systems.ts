@@ -175,6 +175,14 @@ const SYSTEMS: Readonly<Record<string, (copies: readonly VolumeCopies[]) => read
   quorum: () => [stock(stockQuorum)],
 };
 
+/** What `--copies` says. Throws RangeError on anything else. */
+export function copiesNamed(names: string): VolumeCopies[] {
+  return names.split(',').map((name) => {
+    if (name === 'Full' || name === 'Mixed') return name;
+    throw new RangeError(`--copies takes Full, Mixed or both with a comma between, not ${name}`);
+  });
+}
+
 /** How to start those that `only` names (a comma list), or all. Throws RangeError on an unknown one. */
 export function chosenSystems(only: string | undefined, setting: BenchSetting = {}): (() => Promise<BenchSystem>)[] {
   return (only?.split(',') ?? Object.keys(SYSTEMS)).flatMap((key) => {

@@ -48,10 +48,11 @@ function takeOver(socket: Socket): { readonly descriptor: number; readonly first
   const handle = (socket as unknown as { readonly _handle: SocketHandle | null })._handle;
   if (handle === null || handle.fd < 0) throw new Error('the connection is over');
   socket.pause();
-  handle.readStop();
-  handle.reading = false;
   const read: Buffer[] = [];
   for (let chunk: unknown = socket.read(); Buffer.isBuffer(chunk); chunk = socket.read()) read.push(chunk);
+  // After that: asking for what is there may have it begin to read.
+  handle.readStop();
+  handle.reading = false;
   return { descriptor: handle.fd, first: Buffer.concat(read) };
 }
 
