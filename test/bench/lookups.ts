@@ -36,7 +36,7 @@ async function turn(system: BenchSystem, clients: number): Promise<Turn> {
   return { tps, cpuMs: (1000 * ((await cpuOf(system, 'PostgreSQL')) - before)) / transactions };
 }
 
-/** Of what comes several times the middle, and the quarters on both sides of it. */
+/** The median, and the quarters on both sides of it. */
 function spread(figures: readonly number[], digits: number): string {
   const [low, middle, high] = [0.25, 0.5, 0.75].map((part) => shown(quantile(figures, part), digits));
   return `${middle} (${low}–${high})`;
@@ -61,34 +61,18 @@ try {
   for (const clients of values.clients.split(',').map(Number)) {
     const turns: { readonly ours: Turn; readonly stock: Turn }[] = [];
     for (let round = 0; round < Number(values.rounds); round++) {
-      if (round % 2 === 0) turns.push({ ours: await turn(ours, clients), stock: await turn(stock, clients) });
-      else {
-        const first = await turn(stock, clients);
-        turns.push({ ours: await turn(ours, clients), stock: first });
-      }
+      const before = round % 2 === 0 ? undefined : await turn(stock, clients);
+      const ofOurs = await turn(ours, clients);
+      turns.push({ ours: ofOurs, stock: before ?? (await turn(stock, clients)) });
     }
+    const column = (figure: (each: (typeof turns)[number]) => number, digits: number): string => spread(turns.map(figure), digits);
     rows.push([
       String(clients),
-      spread(
-        turns.map((each) => each.ours.tps),
-        0,
-      ),
-      spread(
-        turns.map((each) => each.stock.tps),
-        0,
-      ),
-      spread(
-        turns.map((each) => each.ours.tps / each.stock.tps),
-        3,
-      ),
-      spread(
-        turns.map((each) => each.ours.cpuMs),
-        4,
-      ),
-      spread(
-        turns.map((each) => each.stock.cpuMs),
-        4,
-      ),
+      column((each) => each.ours.tps, 0),
+      column((each) => each.stock.tps, 0),
+      column((each) => each.ours.tps / each.stock.tps, 3),
+      column((each) => each.ours.cpuMs, 4),
+      column((each) => each.stock.cpuMs, 4),
     ]);
   }
   print(`${machineLoad()}; ours with nothing to do: ${shown(idleMs)} ms of CPU a second\n`);

@@ -38,8 +38,8 @@ export interface ShimHandlers {
    */
   readPages(request: ReadPagesRequest, signal: AbortSignal): Promise<readonly Buffer[]>;
   /**
-   * What is at hand and may come along with the pages of a request: at most `room` blocks, within ALONG_WITHIN_BLOCKS
-   * past them, each as `readPages` would give it for the same request. Asked when those are there; waits for nothing.
+   * What is at hand and may come along with the pages of a request: at most `room` blocks, not far past them
+   * (SHIM_ALONG_WITHIN in native/shim-protocol.h; the shim takes no others), each as `readPages` would give it for the same request. Asked when those are there; waits for nothing.
    */
   pagesAlong(request: ReadPagesRequest): PagesAlong | undefined;
   /** PostgreSQL is going to read these blocks. */
