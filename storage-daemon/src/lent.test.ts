@@ -79,6 +79,31 @@ describe('a stream that is lent', () => {
     await untilLent(await takenBy('thread'));
   });
 
+  it('is lent again under load, while more keeps coming, and ends on the disk as it came', async () => {
+    await untilLent();
+    const before = await takenBy('thread');
+    const ends: bigint[] = [];
+    // Of several files: a new one is the program's to make. One batch comes twice, which the program judges, and what comes right behind it.
+    for (let sent = 0; (await takenBy('thread')) < before + 150; sent++) {
+      const from = writer.end;
+      const record = imageRecord(REL, block % 10, (block++ % 250) + 1);
+      await writer.append([record], ONE, false);
+      if (sent === 100) {
+        writer.end = from;
+        await writer.append([record], ONE, false);
+      }
+      // Some are always under way.
+      ends.push(writer.end.lsn);
+      await writer.acknowledged(0, ends[sent - 30] ?? 0n);
+    }
+    await writer.acknowledged(0, writer.end.lsn);
+    await cluster.stopDaemon(0);
+    writer.drop(0);
+    await cluster.startDaemon(0);
+    await cluster.reachable(0);
+    expect((await cluster.status(0)).scl).toBe(writer.end.lsn);
+  });
+
   it('acknowledges what is read at once: pages as of the last commit are there without waiting for the thread’s news', async () => {
     await untilLent();
     for (let count = 0; count < 20; count++) {

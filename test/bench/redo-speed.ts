@@ -58,10 +58,11 @@ class Pass {
 
   apply(): void {
     const turns: (() => void)[] = [];
+    let current: Buffer | undefined;
     const { index } = this;
     const applier = new Applier(
       {
-        log: { reader: { batch: missing } } as unknown as RedoLog,
+        log: { reader: { recentBatch: () => current } } as unknown as RedoLog,
         table: new RecordTable(),
         index,
         tombstones: new Tombstones(),
@@ -80,7 +81,8 @@ class Pass {
     );
     for (const batch of this.#stream.batches) {
       const header = checkRedoBatch(batch);
-      applier.add(header, batch, 0);
+      current = batch;
+      applier.add(header, 0);
       applier.noteVdl(header.endLsn);
       applier.want(header.endLsn);
       for (const turn of turns.splice(0)) turn();

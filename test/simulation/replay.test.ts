@@ -3,8 +3,8 @@ import { runSeed } from './run.ts';
 
 it('the same seed gives the same run, and something happens in it', async () => {
   const [one, again, another] = [
-    await runSeed(7, { traced: true }),
-    await runSeed(7, { traced: true }),
+    await runSeed(2, { traced: true }),
+    await runSeed(2, { traced: true }),
     await runSeed(8, { traced: true }),
   ];
   expect(one.failure).toBeUndefined();

@@ -47,7 +47,17 @@ export class SimulatedLane {
     const { terms, files, clock } = this.#options;
     const batches = request.batches ?? Buffer.alloc(0);
     this.#end = end;
-    const taken = { stream: 0, vdl: request.vdl, pgmrpl: request.pgmrpl, batches, frameBytes: 0, syncMs: 0, waitSeconds: 0, errno: 0 };
+    const taken = {
+      stream: 0,
+      vdl: request.vdl,
+      pgmrpl: request.pgmrpl,
+      batches,
+      frameBytes: 0,
+      syncMs: 0,
+      waitSeconds: 0,
+      aheadBytes: 0,
+      errno: 0,
+    };
     try {
       if (batches.length > 0) files.write(terms.descriptor, batches, this.#offset);
     } catch (error) {
@@ -63,7 +73,7 @@ export class SimulatedLane {
   /** Where the chain ends with it; undefined where it is not next. */
   #next({ hello, batches }: AppendRequest): LaneTerms['end'] | undefined {
     const { terms } = this.#options;
-    if (hello !== undefined || (batches?.length ?? 0) > terms.limit - this.#offset) return undefined;
+    if (hello !== undefined || (batches?.length ?? 0) > terms.capacity - this.#offset) return undefined;
     let end = this.#end;
     try {
       for (const { header } of batchesIn(batches ?? Buffer.alloc(0))) {
@@ -94,7 +104,7 @@ export class SimulatedLane {
       }
       acknowledge({ scl: this.#end.lsn, epoch: terms.epoch, result: 'OK', message: '', followed: terms.isFollowed });
     }
-    this.#untold.push(...written.map((one, at) => ({ ...one, syncMs: at === 0 ? SYNC_MS : 0 })));
+    this.#untold.push(...written.map((one, at) => ({ ...one, syncMs: at === written.length - 1 ? SYNC_MS : 0 })));
     this.#tellTimer ??= clock.after(terms.isFollowed ? 0 : TELL_AFTER_MS, () => this.#tell());
   }
 
@@ -102,7 +112,17 @@ export class SimulatedLane {
     const errno = error instanceof Error && 'errno' in error && typeof error.errno === 'number' ? -error.errno : 5;
     this.#isLent = false;
     this.#written = [];
-    this.#untold.push({ stream: 0, vdl: 0n, pgmrpl: 0n, batches: Buffer.alloc(0), frameBytes: 0, syncMs: 0, waitSeconds: 0, errno });
+    this.#untold.push({
+      stream: 0,
+      vdl: 0n,
+      pgmrpl: 0n,
+      batches: Buffer.alloc(0),
+      frameBytes: 0,
+      syncMs: 0,
+      waitSeconds: 0,
+      aheadBytes: 0,
+      errno,
+    });
     this.#tellTimer ??= this.#options.clock.after(0, () => this.#tell());
   }
 

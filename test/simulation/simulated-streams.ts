@@ -54,6 +54,8 @@ export class ServerEnd<Request, Response> extends EventEmitter {
   #lane: SimulatedLane | undefined;
   #paused = false;
   #received: (Request | 'end')[] = [];
+  /** What has come since it was to be kept back; undefined: nothing is. */
+  #kept: (Request | 'end')[] | undefined;
 
   constructor(send: (response: Response) => void) {
     super();
@@ -61,6 +63,10 @@ export class ServerEnd<Request, Response> extends EventEmitter {
   }
 
   receive(request: Request | 'end'): void {
+    if (this.#kept !== undefined) {
+      this.#kept.push(request);
+      return;
+    }
     if (request !== 'end' && this.#received.length === 0 && this.#lane?.offer(request as AppendRequest) === true) return;
     this.#received.push(request);
     this.#flow();
@@ -101,7 +107,15 @@ export class ServerEnd<Request, Response> extends EventEmitter {
     if (this.#received.length > 0 || this.#paused) return undefined;
     const lane = this.makeLane?.(terms, onTaken);
     this.#lane = lane;
+    this.hold(false);
     return lane;
+  }
+
+  hold(isToBe: boolean): boolean {
+    const kept = this.#kept ?? [];
+    this.#kept = isToBe && this.makeLane !== undefined ? kept : undefined;
+    if (this.#kept === undefined) for (const request of kept) this.receive(request);
+    return this.#kept !== undefined;
   }
 }
 

@@ -1,4 +1,5 @@
 import type { Lsn, StreamRecord } from '@kube-aurora/pg-format';
+import { APPEND_FRAME_REDO_BYTES } from '@kube-aurora/rpc';
 import { RecordRun } from '@kube-aurora/volume';
 import type { FlushAnswer, FlushOutcome, WriteEnd } from '../flush-outcome.ts';
 import type { VolumeView } from '../read-path/volume-view.ts';
@@ -8,8 +9,15 @@ import { VolumeWriter, type VolumeWriterOptions } from './volume-writer.ts';
 import { WalReader, type WalSource } from './wal-reader.ts';
 import { END_OF, WRITE_PATH_TABLE, type WritePathAction, type WritePathEvent, type WritePathPhase } from './write-path-table.ts';
 
-/** Records gather in a batch up to this; a bigger record is a batch of its own. */
-const BATCH_BYTES_MAX = 1024 * 1024;
+/** A record with a whole page in it, and what else it has. */
+const PAGE_RECORD_BYTES = 9 * 1024;
+/**
+ * Records gather in a batch up to this, so that with the last of them it goes in one frame, which is what a daemon's thread takes by itself
+ * (docs/decisions/0029); a bigger record is a batch of its own.
+ */
+const BATCH_BYTES_MAX = APPEND_FRAME_REDO_BYTES - PAGE_RECORD_BYTES;
+/** So much is read and sent in a turn of the event loop. */
+const TURN_BYTES_MAX = 1024 * 1024;
 
 export interface WritePathOptions extends Omit<VolumeWriterOptions, 'onDurable'> {
   /** The local WAL can't be what PostgreSQL wrote. Nothing is acknowledged from then on. */
@@ -250,21 +258,22 @@ export class WritePath implements VolumeView {
     this.#reports++;
   }
 
-  /** Reads and sends what PostgreSQL has written, a batch in a turn of the event loop, as far as the ring has room. */
+  /** Reads and sends what PostgreSQL has written, so much in a turn of the event loop, as far as the ring has room. */
   #read(): void {
     const reader = this.#reader;
     if (reader === undefined || this.#isScheduled) return;
     try {
+      let turnBytes = 0;
       while (this.#phase === 'open' && (reader.inPass || this.#begins(reader))) {
         // Called again when it has room.
         if (!this.#volume.hasRoom(this.#batchBytesMax)) return;
         const state = reader.fill(this.#run, this.#batchBytesMax);
         this.#send();
-        if (state === 'full') {
+        if (state === 'end') this.#passed(reader);
+        else if ((turnBytes += this.#batchBytesMax) >= TURN_BYTES_MAX) {
           this.#goOn();
           return;
         }
-        this.#passed(reader);
       }
     } catch (error) {
       this.on('badWal', { error });

@@ -8,7 +8,7 @@
 #include "connection.h"
 #include "layout.h"
 
-enum { ARGUMENTS_MAX = 10, PIECES_MAX = 4096, AUTHORITIES_MAX = 64 };
+enum { ARGUMENTS_MAX = 11, PIECES_MAX = 4096, AUTHORITIES_MAX = 64 };
 
 /* A connection as TypeScript holds it; `connection` is NULL once it was let go of. */
 struct held {
@@ -196,25 +196,37 @@ static napi_value free_connection(napi_env env, napi_callback_info info) {
   return NULL;
 }
 
-/* (connection, stream, descriptor, offset, limit, epoch, group, end's LSN, end's epoch, followed) */
+/* (connection, stream, descriptor, offset, filled, capacity, epoch, group, end's LSN, end's epoch, followed) */
 static napi_value lend(napi_env env, napi_callback_info info) {
   napi_value given[ARGUMENTS_MAX];
-  if (!arguments(env, info, 10, given)) return NULL;
+  if (!arguments(env, info, 11, given)) return NULL;
   struct held *held = held_of(env, given[0]);
-  double stream = 0, offset = 0, limit = 0;
+  double stream = 0, offset = 0, filled = 0, capacity = 0;
   int32_t file = -1;
   struct lane lane = {.is_lent = true};
   bool is_good = held != NULL && napi_get_value_double(env, given[1], &stream) == napi_ok && napi_get_value_int32(env, given[2], &file) == napi_ok &&
-                 napi_get_value_double(env, given[3], &offset) == napi_ok && napi_get_value_double(env, given[4], &limit) == napi_ok &&
-                 u64_of(env, given[5], &lane.epoch) && napi_get_value_uint32(env, given[6], &lane.group) == napi_ok &&
-                 u64_of(env, given[7], &lane.end.lsn) && u64_of(env, given[8], &lane.end.epoch) &&
-                 napi_get_value_bool(env, given[9], &lane.is_followed) == napi_ok;
-  if (!is_good || stream <= 0 || offset < 0 || limit < offset) return fail(env, "terms of a lane");
+                 napi_get_value_double(env, given[3], &offset) == napi_ok && napi_get_value_double(env, given[4], &filled) == napi_ok &&
+                 napi_get_value_double(env, given[5], &capacity) == napi_ok && u64_of(env, given[6], &lane.epoch) &&
+                 napi_get_value_uint32(env, given[7], &lane.group) == napi_ok && u64_of(env, given[8], &lane.end.lsn) &&
+                 u64_of(env, given[9], &lane.end.epoch) && napi_get_value_bool(env, given[10], &lane.is_followed) == napi_ok;
+  if (!is_good || stream <= 0 || offset < 0 || filled < offset || capacity < filled) return fail(env, "terms of a lane");
   lane.stream = (uint64_t)stream;
   lane.file = file;
   lane.offset = (uint64_t)offset;
-  lane.limit = (uint64_t)limit;
+  lane.filled = (uint64_t)filled;
+  lane.capacity = (uint64_t)capacity;
   return boolean(env, held->connection != NULL && connection_lend(held->connection, &lane));
+}
+
+/* (connection, stream, to be): is it kept back? */
+static napi_value hold(napi_env env, napi_callback_info info) {
+  napi_value given[ARGUMENTS_MAX];
+  double stream = 0;
+  bool is_to_be = false;
+  struct held *held = arguments(env, info, 3, given) ? held_of(env, given[0]) : NULL;
+  if (held == NULL || napi_get_value_double(env, given[1], &stream) != napi_ok || napi_get_value_bool(env, given[2], &is_to_be) != napi_ok)
+    return fail(env, "stream, to be");
+  return boolean(env, held->connection != NULL && connection_hold(held->connection, (uint64_t)stream, is_to_be));
 }
 
 /* (connection, stream): was it still lent? */
@@ -237,13 +249,18 @@ static napi_value buffer_of(napi_env env, struct bytes *bytes) {
   return made;
 }
 
-/* (connection) */
+/* (connection, room for what was taken) */
 static napi_value collect(napi_env env, napi_callback_info info) {
   napi_value given[ARGUMENTS_MAX], made = NULL, problem = NULL;
-  struct held *held = arguments(env, info, 1, given) ? held_of(env, given[0]) : NULL;
-  if (held == NULL) return NULL;
+  void *room = NULL;
+  size_t length = 0, told = 0;
+  struct held *held = arguments(env, info, 2, given) ? held_of(env, given[0]) : NULL;
+  if (held == NULL || napi_get_buffer_info(env, given[1], &room, &length) != napi_ok) return fail(env, "connection, room");
   struct news news = {0};
-  if (held->connection != NULL) connection_collect(held->connection, &news);
+  if (held->connection != NULL) {
+    told = connection_tell(held->connection, room, length);
+    connection_collect(held->connection, &news);
+  }
   napi_create_object(env, &made);
   set(env, made, "flags", number(env, news.flags));
   set(env, made, "error", number(env, news.error));
@@ -251,6 +268,7 @@ static napi_value collect(napi_env env, napi_callback_info info) {
   set(env, made, "problem", problem);
   set(env, made, "passed", buffer_of(env, &news.passed));
   set(env, made, "taken", buffer_of(env, &news.taken));
+  set(env, made, "toldBytes", number(env, (double)told));
   set(env, made, "receivedBytes", number(env, (double)news.received_bytes));
   set(env, made, "sentBytes", number(env, (double)news.sent_bytes));
   return made;
@@ -291,7 +309,7 @@ NAPI_MODULE_INIT() {
   } functions[] = {
     {"secureContext", secure_context}, {"start", start},     {"send", send_pieces}, {"end", end},         {"close", close_connection},
     {"free", free_connection},         {"lend", lend},       {"reclaim", reclaim},  {"collect", collect},
-    {"peer", peer},
+    {"peer", peer}, {"hold", hold},
   };
   for (size_t index = 0; index < sizeof functions / sizeof functions[0]; index++) {
     napi_value function = NULL;

@@ -14,7 +14,7 @@
 
 static size_t least(size_t one, size_t other) { return one < other ? one : other; }
 
-static void wake_thread(struct connection *c) {
+void wake_thread(struct connection *c) {
   uint64_t one = 1;
   /* Full or interrupted: it is awake. */
   if (write(c->alarm, &one, sizeof one) < 0) return;
@@ -120,13 +120,6 @@ static void pass(struct connection *c, const unsigned char *at, size_t length) {
   pthread_mutex_unlock(&c->news_lock);
 }
 
-static size_t untold_bytes(struct connection *c) {
-  pthread_mutex_lock(&c->news_lock);
-  size_t untold = bytes_length(&c->news.taken);
-  pthread_mutex_unlock(&c->news_lock);
-  return untold;
-}
-
 /* Goes through what was received: takes what is a lane's, passes on the rest. What is left is the beginning of a frame. */
 static void look_through(struct connection *c) {
   const unsigned char *in = bytes_first(&c->in);
@@ -135,7 +128,6 @@ static void look_through(struct connection *c) {
   bool has_passed = false;
   struct group group = {.count = 0};
   pthread_mutex_lock(&c->lanes_lock);
-  bool is_behind = untold_bytes(c) > UNTOLD_BYTES_MAX;
   while (at < length) {
     size_t left = length - at;
     if (c->is_opaque) {
@@ -155,12 +147,18 @@ static void look_through(struct connection *c) {
       c->is_opaque = true;
       continue;
     }
-    struct lane *lane = in[at + AT_frame_type] == FRAME_DATA ? lane_of(c, get_u48(in + at + AT_frame_stream)) : NULL;
+    uint64_t stream = in[at + AT_frame_type] == FRAME_DATA ? get_u48(in + at + AT_frame_stream) : 0;
+    if (stream != 0 && stream == c->held_stream) {
+      c->is_held = c->is_between_messages;
+      if (c->is_held) break;
+      c->is_between_messages = (in[at + AT_frame_flags] & FRAME_MORE) == 0;
+    }
+    struct lane *lane = lane_of(c, stream);
     if (lane == NULL || !lane->is_lent) {
       c->pass_left = AT_frame_size + payload;
       continue;
     }
-    bool may_be_next = in[at + AT_frame_flags] == 0 && !is_behind;
+    bool may_be_next = in[at + AT_frame_flags] == 0;
     if (may_be_next && left < AT_frame_size + payload) break;
     /* What was passed on before it comes first. */
     if (at > passed_from) {
@@ -188,15 +186,8 @@ static void look_through(struct connection *c) {
   bytes_rest(&c->in, KEPT_BYTES_MAX);
 }
 
-/* Gives whether the connection goes on. */
-static bool take_in(struct connection *c, const void *bytes, size_t length) {
-  pthread_mutex_lock(&c->news_lock);
-  c->news.received_bytes += length;
-  pthread_mutex_unlock(&c->news_lock);
-  if (c->tls == NULL) {
-    bytes_add(&c->in, bytes, length);
-    return true;
-  }
+/* Of a connection in TLS. Gives whether the connection goes on. */
+static bool decrypt(struct connection *c, const void *bytes, size_t length) {
   char problem[sizeof c->news.problem] = "";
   pthread_mutex_lock(&c->network_lock);
   enum tls_state state = tls_receive(c->tls, bytes, length, &c->in, problem, sizeof problem);
@@ -212,9 +203,18 @@ static bool take_in(struct connection *c, const void *bytes, size_t length) {
   return state == TLS_SHAKING || state == TLS_SECURED;
 }
 
-static bool receive(struct connection *c) {
-  unsigned char bytes[READ_BYTES];
-  ssize_t got = recv(c->socket, bytes, sizeof bytes, 0);
+static void count_received(struct connection *c, size_t length) {
+  pthread_mutex_lock(&c->news_lock);
+  c->news.received_bytes += length;
+  pthread_mutex_unlock(&c->news_lock);
+}
+
+/* Receives what is there, up to READ_BYTES, into `in`. Gives whether the connection goes on, and how much that was. */
+static bool receive_once(struct connection *c, size_t *received) {
+  unsigned char encrypted[READ_BYTES];
+  unsigned char *at = c->tls == NULL ? bytes_reserve(&c->in, READ_BYTES) : encrypted;
+  ssize_t got = recv(c->socket, at, READ_BYTES, 0);
+  *received = got > 0 ? (size_t)got : 0;
   if (got < 0) {
     if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR) return true;
     add_flags(c, NEWS_FAILED, errno, NULL);
@@ -224,38 +224,60 @@ static bool receive(struct connection *c) {
     add_flags(c, NEWS_ENDED, 0, NULL);
     return false;
   }
-  bool goes_on = take_in(c, bytes, (size_t)got);
+  count_received(c, *received);
+  if (c->tls != NULL) return decrypt(c, encrypted, *received);
+  c->in.to += *received;
+  return true;
+}
+
+static bool receive(struct connection *c) {
+  bool goes_on = true;
+  size_t received = READ_BYTES;
+  for (size_t all = 0; goes_on && received == READ_BYTES && all < RECEIVE_BYTES_MAX; all += received) goes_on = receive_once(c, &received);
   look_through(c);
+  return goes_on;
+}
+
+/* What was read before the thread began. Gives whether the connection goes on. */
+static bool take_first(struct connection *c) {
+  if (c->tls == NULL || bytes_length(&c->in) == 0) {
+    count_received(c, bytes_length(&c->in));
+    return true;
+  }
+  struct bytes first = c->in;
+  c->in = (struct bytes){0};
+  count_received(c, bytes_length(&first));
+  bool goes_on = decrypt(c, bytes_first(&first), bytes_length(&first));
+  bytes_free(&first);
   return goes_on;
 }
 
 /* The thread ------------------------------------------------------------------------------------------------------------ */
 
 static bool may_receive(struct connection *c) {
+  pthread_mutex_lock(&c->lanes_lock);
+  bool is_held = c->is_held;
+  pthread_mutex_unlock(&c->lanes_lock);
   pthread_mutex_lock(&c->news_lock);
-  bool may = bytes_length(&c->news.passed) < UNREAD_BYTES_MAX;
+  bool may = bytes_length(&c->news.passed) < UNREAD_BYTES_MAX && bytes_length(&c->news.taken) < UNREAD_BYTES_MAX;
   pthread_mutex_unlock(&c->news_lock);
-  return may;
+  return may && !is_held;
 }
 
 /* Milliseconds until TypeScript is to be told; -1: it has heard all. */
 static int until_due(struct connection *c) {
   if (c->untold_since == 0) return -1;
-  if (untold_bytes(c) >= TELL_BYTES) return 0;
+  pthread_mutex_lock(&c->news_lock);
+  bool is_much = bytes_length(&c->news.taken) >= TELL_BYTES;
+  pthread_mutex_unlock(&c->news_lock);
   int64_t left = c->untold_since + TELL_AFTER_US - now_us();
-  return left <= 0 ? 0 : (int)((left + 999) / 1000);
+  return is_much || left <= 0 ? 0 : (int)((left + 999) / 1000);
 }
 
 static void *run(void *argument) {
   struct connection *c = argument;
-  bool has_input = true;
-  if (bytes_length(&c->in) > 0) {
-    struct bytes first = c->in;
-    c->in = (struct bytes){0};
-    has_input = take_in(c, bytes_first(&first), bytes_length(&first));
-    bytes_free(&first);
-    look_through(c);
-  }
+  bool has_input = take_first(c);
+  look_through(c);
   if (!has_input) tell(c);
   while (!atomic_load(&c->is_closing)) {
     int due = until_due(c);
@@ -286,6 +308,8 @@ static void *run(void *argument) {
     if (ready[0].revents != 0) {
       uint64_t count;
       if (read(c->alarm, &count, sizeof count) < 0) continue;
+      /* What was kept back may be free. */
+      if (bytes_length(&c->in) > 0) look_through(c);
     }
     if ((ready[1].revents & POLLOUT) != 0) {
       pthread_mutex_lock(&c->network_lock);
@@ -356,17 +380,33 @@ void connection_free(struct connection *c) {
   free(c);
 }
 
+size_t connection_tell(struct connection *c, void *room, size_t length) {
+  pthread_mutex_lock(&c->news_lock);
+  size_t told = bytes_length(&c->news.taken);
+  if (told > length) told = 0;
+  if (told > 0) memcpy(room, bytes_first(&c->news.taken), told);
+  bytes_drop(&c->news.taken, told);
+  bytes_rest(&c->news.taken, KEPT_BYTES_MAX);
+  pthread_mutex_unlock(&c->news_lock);
+  return told;
+}
+
 void connection_collect(struct connection *c, struct news *news) {
   atomic_store(&c->is_told, false);
   pthread_mutex_lock(&c->news_lock);
   *news = c->news;
   memset(&c->news, 0, sizeof c->news);
+  /* Memory for what will be taken stays. */
+  if (bytes_length(&news->taken) == 0) {
+    c->news.taken = news->taken;
+    memset(&news->taken, 0, sizeof news->taken);
+  }
   pthread_mutex_unlock(&c->news_lock);
   pthread_mutex_lock(&c->network_lock);
   news->sent_bytes = c->sent_bytes;
   c->sent_bytes = 0;
   pthread_mutex_unlock(&c->network_lock);
-  if (bytes_length(&news->passed) >= UNREAD_BYTES_MAX) wake_thread(c);
+  if (bytes_length(&news->passed) >= UNREAD_BYTES_MAX || bytes_length(&news->taken) >= UNREAD_BYTES_MAX) wake_thread(c);
 }
 
 bool connection_peer(struct connection *c, unsigned char **der, size_t *length) {

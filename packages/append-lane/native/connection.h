@@ -42,6 +42,12 @@ void connection_end(struct connection *connection);
 
 /* Lends a lane; `lane->file` is copied (dup). False: something that came is not collected yet, too many are lent, or the connection has ended. */
 bool connection_lend(struct connection *connection, const struct lane *lane);
+/*
+ * Has a stream's next message kept back, or no longer: the one that begins after the last of what is passed on, and with it everything that comes behind it. So
+ * TypeScript gets to the end of what has come, and may lend, however fast more of it comes. Lending ends it too. One stream at a time; gives whether
+ * it is this one.
+ */
+bool connection_hold(struct connection *connection, uint64_t stream, bool is_to_be);
 /* Takes a lane back: nothing is taken on it any more, and what was is in the news. Gives whether it was still lent. */
 bool connection_reclaim(struct connection *connection, uint64_t stream);
 enum news_flags {
@@ -69,6 +75,11 @@ struct news {
   uint64_t sent_bytes;
 };
 
+/*
+ * What was taken since TypeScript heard last, into `room`, where it fits; gives the bytes. What does not fit comes with the next news. For each word of the
+ * thread's: memory that is used again and again is neither mapped anew nor V8's to collect.
+ */
+size_t connection_tell(struct connection *connection, void *room, size_t length);
 /* Everything since the last call; the caller frees the bytes. */
 void connection_collect(struct connection *connection, struct news *news);
 

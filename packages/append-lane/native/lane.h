@@ -21,10 +21,14 @@ struct link {
 struct lane {
   bool is_lent;
   uint64_t stream;
-  /* The log's newest file, written from `offset` on, filled ahead up to `limit`. A descriptor of the lane's own. */
+  /*
+   * The log's newest file, written from `offset` on, which has room up to `capacity`. It is filled with zeros up to `filled`, and a stretch more
+   * before anything goes past that. A descriptor of the lane's own.
+   */
   int file;
   uint64_t offset;
-  uint64_t limit;
+  uint64_t filled;
+  uint64_t capacity;
   uint64_t epoch;
   uint32_t group;
   struct link end;

@@ -13,12 +13,14 @@ enum {
   /* Frames that are written and synced at once. */
   GROUP_FRAMES_MAX = 64,
   READ_BYTES = 64 * 1024,
+  /* What is there is read up to so much before it is looked at: what comes as fast as that shares a sync. */
+  RECEIVE_BYTES_MAX = 256 * 1024,
+  /* A file is filled with zeros so much at a time: ZERO_AHEAD_BYTES of storage-daemon/src/redo-log/log-pace.ts, which says why. */
+  FILL_BYTES = 1024 * 1024,
   /* TypeScript is told of what was taken after so long, or so many bytes: it has work of its own to gather for. */
   TELL_AFTER_US = 200 * 1000,
-  TELL_BYTES = 64 * 1024,
-  /* So much that TypeScript has not heard of: then it is asked itself. */
-  UNTOLD_BYTES_MAX = 1024 * 1024,
-  /* So much that it has not read: then nothing more is received. */
+  TELL_BYTES = 256 * 1024,
+  /* So much that it has not read, or not heard of: then nothing more is received. */
   UNREAD_BYTES_MAX = 1024 * 1024,
   /* Memory that an empty buffer keeps: as much as pages take that are sent in one go, which would be mapped and zeroed anew each time. */
   KEPT_BYTES_MAX = 512 * 1024,
@@ -50,6 +52,12 @@ struct connection {
   pthread_mutex_t lanes_lock;
   struct lane lanes[LANES_MAX];
   size_t lane_count;
+  /* The stream whose next message is kept back; 0: none is. */
+  uint64_t held_stream;
+  /* Whatever of a message of it was passed on, has its last frame passed too? */
+  bool is_between_messages;
+  /* It has come, and stands at the front of `in`. */
+  bool is_held;
 
   pthread_mutex_t network_lock;
   struct tls *tls;
@@ -70,6 +78,7 @@ static inline int64_t now_us(void) {
   return (int64_t)time.tv_sec * 1000000 + time.tv_nsec / 1000;
 }
 
+void wake_thread(struct connection *connection);
 /* With the lock of the network: encrypts, and sends what goes; what does not waits for the thread. */
 void add_outgoing(struct connection *connection, const void *bytes, size_t length);
 void send_waiting(struct connection *connection);
@@ -86,6 +95,7 @@ struct group {
 };
 
 /* With the lock of the lanes, all of these. */
+void stop_holding(struct connection *connection);
 struct lane *lane_of(struct connection *connection, uint64_t stream);
 void end_lane(struct lane *lane);
 /* Takes a frame's payload into the group, or says that it is not next. */

@@ -38,8 +38,29 @@ bool connection_lend(struct connection *c, const struct lane *lane) {
     place->file = fcntl(lane->file, F_DUPFD_CLOEXEC, 0);
     is_lent = place->is_lent = place->file >= 0;
   }
+  if (is_lent && c->held_stream == lane->stream) stop_holding(c);
   pthread_mutex_unlock(&c->lanes_lock);
   return is_lent;
+}
+
+void stop_holding(struct connection *c) {
+  c->held_stream = 0;
+  c->is_between_messages = false;
+  if (!c->is_held) return;
+  c->is_held = false;
+  wake_thread(c);
+}
+
+bool connection_hold(struct connection *c, uint64_t stream, bool is_to_be) {
+  pthread_mutex_lock(&c->lanes_lock);
+  struct lane *lane = lane_of(c, stream);
+  bool is_lent = lane != NULL && lane->is_lent;
+  bool is_free = c->held_stream == 0 && !is_lent && !atomic_load(&c->is_closing);
+  if (is_to_be && is_free) c->held_stream = stream;
+  else if (!is_to_be && c->held_stream == stream) stop_holding(c);
+  bool is_held = c->held_stream == stream;
+  pthread_mutex_unlock(&c->lanes_lock);
+  return is_held;
 }
 
 bool connection_reclaim(struct connection *c, uint64_t stream) {
@@ -51,13 +72,9 @@ bool connection_reclaim(struct connection *c, uint64_t stream) {
   return was_lent;
 }
 
-static int write_all(int file, const struct group *group, uint64_t offset) {
-  struct iovec pieces[GROUP_FRAMES_MAX];
-  int count = 0, first = 0;
-  for (size_t index = 0; index < group->count; index++)
-    if (group->frames[index].length > 0)
-      pieces[count++] = (struct iovec){.iov_base = (void *)(uintptr_t)group->frames[index].batches, .iov_len = group->frames[index].length};
-  while (first < count) {
+/* All of the pieces, which it uses up. Gives errno. */
+static int write_pieces(int file, struct iovec *pieces, int count, uint64_t offset) {
+  for (int first = 0; first < count;) {
     ssize_t written = pwritev(file, pieces + first, count - first, (off_t)offset);
     if (written < 0) {
       if (errno == EINTR) continue;
@@ -70,7 +87,53 @@ static int write_all(int file, const struct group *group, uint64_t offset) {
       pieces[first].iov_len -= (size_t)written;
     }
   }
-  return fdatasync(file) == 0 ? 0 : errno;
+  return 0;
+}
+
+static int write_frames(int file, const struct group *group, uint64_t offset) {
+  struct iovec pieces[GROUP_FRAMES_MAX];
+  int count = 0;
+  for (size_t index = 0; index < group->count; index++)
+    if (group->frames[index].length > 0)
+      pieces[count++] = (struct iovec){.iov_base = (void *)(uintptr_t)group->frames[index].batches, .iov_len = group->frames[index].length};
+  return write_pieces(file, pieces, count, offset);
+}
+
+static int write_zeros(int file, uint64_t from, uint64_t to) {
+  static const unsigned char zeros[FILL_BYTES / 16];
+  while (from < to) {
+    struct iovec pieces[16];
+    int count = 0;
+    uint64_t bytes = 0;
+    for (; count < 16 && from + bytes < to; count++) {
+      size_t length = to - from - bytes < sizeof zeros ? (size_t)(to - from - bytes) : sizeof zeros;
+      pieces[count] = (struct iovec){.iov_base = (void *)(uintptr_t)zeros, .iov_len = length};
+      bytes += length;
+    }
+    int error = write_pieces(file, pieces, count, from);
+    if (error != 0) return error;
+    from += bytes;
+  }
+  return 0;
+}
+
+/* Up to where a file is filled once something stands in it up to `end`: whole stretches, where its log is used to have them end. */
+static uint64_t filled_for(const struct lane *lane, uint64_t end) {
+  uint64_t filled = lane->filled;
+  while (filled < end) filled += FILL_BYTES;
+  return filled < lane->capacity ? filled : lane->capacity;
+}
+
+/* Writes a group, fills the file ahead where that is due, and syncs. Gives errno. */
+static int write_group(struct lane *lane, const struct group *group) {
+  uint64_t end = lane->offset + group->length;
+  int error = write_frames(lane->file, group, lane->offset);
+  if (error == 0 && end > lane->filled) {
+    lane->filled = filled_for(lane, end);
+    error = write_zeros(lane->file, end, lane->filled);
+  }
+  if (error != 0) return error;
+  return fdatasync(lane->file) == 0 ? 0 : errno;
 }
 
 static void add_taken(struct connection *c, const struct group *group, uint32_t sync_us, uint32_t wait_us, int error) {
@@ -85,8 +148,10 @@ static void add_taken(struct connection *c, const struct group *group, uint32_t 
     set_u64(at + AT_taken_pgmrpl, next->pgmrpl);
     set_u32(at + AT_taken_bytes, (uint32_t)length);
     set_u32(at + AT_taken_frame_bytes, (uint32_t)group->frame_bytes[index]);
-    /* Of the whole group, told with its first. */
-    set_u32(at + AT_taken_sync_us, index == 0 ? sync_us : 0);
+    /* Of the whole group, told with its last. */
+    bool is_last = index == group->count - 1;
+    set_u32(at + AT_taken_sync_us, is_last ? sync_us : 0);
+    set_u32(at + AT_taken_ahead_bytes, is_last && error == 0 ? (uint32_t)(group->lane->filled - group->lane->offset) : 0);
     set_u32(at + AT_taken_wait_us, wait_us);
     set_u32(at + AT_taken_errno, (uint32_t)error);
     if (length > 0) memcpy(at + AT_taken_size, next->batches, length);
@@ -117,7 +182,7 @@ void finish_group(struct connection *c, struct group *group, int64_t arrived_us)
   int error = 0;
   int64_t started_us = now_us(), done_us = started_us;
   if (group->length > 0) {
-    error = write_all(lane->file, group, lane->offset);
+    error = write_group(lane, group);
     done_us = now_us();
   }
   if (error == 0) {
@@ -139,7 +204,7 @@ bool take(struct connection *c, struct group *group, struct lane *lane, const un
     group->end = lane->end;
     group->length = 0;
   }
-  if (!lane_is_next(lane, group->end, lane->limit - lane->offset - group->length, payload, length, &group->frames[group->count])) return false;
+  if (!lane_is_next(lane, group->end, lane->capacity - lane->offset - group->length, payload, length, &group->frames[group->count])) return false;
   group->frame_bytes[group->count] = length;
   group->end = group->frames[group->count].end;
   group->length += group->frames[group->count].length;

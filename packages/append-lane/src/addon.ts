@@ -17,6 +17,8 @@ export interface News {
   /** OpenSSL's name for what went wrong; empty: nothing. */
   readonly problem: string;
   readonly passed?: Buffer;
+  /** What was taken: so many bytes in the room that was given for it, and then what came after them. */
+  readonly toldBytes: number;
   readonly taken?: Buffer;
   readonly receivedBytes: number;
   readonly sentBytes: number;
@@ -34,15 +36,17 @@ export interface Addon {
     stream: number,
     descriptor: number,
     offset: number,
-    limit: number,
+    filled: number,
+    capacity: number,
     epoch: bigint,
     group: number,
     endLsn: bigint,
     endEpoch: bigint,
     isFollowed: boolean,
   ): boolean;
+  hold(of: ConnectionHandle, stream: number, isToBe: boolean): boolean;
   reclaim(of: ConnectionHandle, stream: number): boolean;
-  collect(of: ConnectionHandle): News;
+  collect(of: ConnectionHandle, room: Buffer): News;
   peer(of: ConnectionHandle): { readonly certificate?: Buffer; readonly isVerified: boolean };
   /** Offsets and constants that native/layout.h has, by name. */
   readonly layouts: Readonly<Record<string, number>>;

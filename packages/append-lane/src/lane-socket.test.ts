@@ -1,8 +1,9 @@
 import { once } from 'node:events';
-import { closeSync, constants, ftruncateSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { closeSync, constants, ftruncateSync, mkdtempSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { systemClock } from '@kube-aurora/clock';
 import { LAYOUTS } from '@kube-aurora/frames';
 import { encodeRedoBatch } from '@kube-aurora/volume';
@@ -61,7 +62,8 @@ afterEach(async () => {
 const terms = (more: Partial<LaneTerms> = {}): LaneTerms => ({
   descriptor: file,
   offset: 0,
-  limit: 1024 * 1024,
+  filled: 1024 * 1024,
+  capacity: 1024 * 1024,
   epoch: EPOCH,
   pg: PG,
   end: { lsn: 100n, epoch: 6n },
@@ -70,7 +72,10 @@ const terms = (more: Partial<LaneTerms> = {}): LaneTerms => ({
 });
 
 function lend(more: Partial<LaneTerms> = {}): void {
-  lane = socket.lend(STREAM, terms(more), (list) => taken.push(...list));
+  lane = socket.lend(STREAM, terms(more), (list) => {
+    // The batches are lent for as long as they are told.
+    taken.push(...list.map((one) => ({ ...one, batches: Buffer.from(one.batches) })));
+  });
 }
 
 /** Writes, and waits until all of it was let through. */
@@ -200,7 +205,7 @@ it.each([
 });
 
 it('writes no further than was lent', async () => {
-  lend({ limit: first.length + second.length - 1 });
+  lend({ filled: first.length, capacity: first.length + second.length - 1 });
   client.write(frame(append(first)));
   await expect.poll(() => acknowledgements().length).toBe(1);
   await send(frame(append(second)));
@@ -209,6 +214,50 @@ it('writes no further than was lent', async () => {
       .subarray(first.length)
       .every((byte) => byte === 0),
   ).toBe(true);
+});
+
+it.each([
+  ['a stretch', 2 * 1024 * 1024, first.length + 1024 * 1024],
+  ['to its end', first.length + second.length + 10, first.length + second.length + 10],
+])('fills the file ahead, %s, before it goes past what is filled, and says how far', async (_what, capacity, filled) => {
+  lend({ filled: first.length, capacity });
+  client.write(frame(append(first)));
+  await expect.poll(() => acknowledgements().length).toBe(1);
+  writeSync(file, Buffer.alloc(1000, 0xff), 0, 1000, first.length + second.length);
+  client.write(frame(append(second)));
+  await expect.poll(() => acknowledgements().length).toBe(2);
+  lane?.refresh();
+  expect(taken.map(({ aheadBytes }) => aheadBytes)).toEqual([0, filled - first.length - second.length]);
+  const zeros = logged().subarray(first.length + second.length, filled);
+  expect(zeros.equals(Buffer.alloc(filled - first.length - second.length))).toBe(true);
+});
+
+it('keeps back the next message of a stream, and what comes behind it, until it is lent', async () => {
+  expect(socket.hold(STREAM, true)).toBe(true);
+  expect(socket.hold(9, true)).toBe(false);
+  // What a message has begun with is not cut off from its end.
+  await send(frame(append(first), { flags: 1 }));
+  await send(frame(Buffer.alloc(8)));
+  client.write(Buffer.concat([frame(append(first)), frame(append(second)), frame(Buffer.from('pages, please'), { stream: 9, type: 1 })]));
+  await setTimeout(30);
+  const before = passed.length;
+  lend();
+  await expect.poll(() => acknowledgements().map(({ scl }) => scl)).toEqual([300n]);
+  await expect.poll(() => passed.length).toBe(before + LAYOUTS.frame.size + 13);
+});
+
+it('keeps nothing back any more when it is told so, and nothing of a stream that is lent', async () => {
+  expect(socket.hold(STREAM, true)).toBe(true);
+  await send(frame(append(first)));
+  client.write(frame(append(second)));
+  await setTimeout(30);
+  const before = passed.length;
+  expect(socket.hold(STREAM, false)).toBe(false);
+  await expect.poll(() => passed.length).toBe(before + frame(append(second)).length);
+  lend({ end: { lsn: 300n, epoch: EPOCH } });
+  expect(socket.hold(STREAM, true)).toBe(false);
+  client.write(Buffer.concat([frame(append(batchTo(300n, 400n))), frame(append(batchTo(400n, 500n)))]));
+  await expect.poll(() => acknowledgements().at(-1)?.scl).toBe(500n);
 });
 
 it('acknowledges nothing that the disk did not take, and says what it said', async () => {
@@ -339,7 +388,11 @@ it('whatever comes, however it is cut: what is next is taken, the rest passed on
       const rest = Buffer.concat(others);
       await expect.poll(() => passed.length, { interval: 1 }).toBe(before + rest.length);
       const expected = Buffer.concat(due);
-      await expect.poll(() => taken.reduce((sum, { batches }) => sum + batches.length, 0), { interval: 1 }).toBe(expected.length);
+      const takenBytes = (): number => {
+        lane?.refresh();
+        return taken.reduce((sum, { batches }) => sum + batches.length, 0);
+      };
+      await expect.poll(takenBytes, { interval: 1 }).toBe(expected.length);
       lane?.reclaim();
       expect(passed.subarray(before)).toEqual(rest);
       expect(Buffer.concat(taken.map(({ batches }) => batches))).toEqual(expected);
@@ -348,5 +401,6 @@ it('whatever comes, however it is cut: what is next is taken, the rest passed on
     }),
     { numRuns: 150 },
   );
-  expect(acknowledgements().at(-1)?.scl).toBe(end.lsn);
+  // What is told is told before the acknowledgement has arrived.
+  await expect.poll(() => acknowledgements().at(-1)?.scl).toBe(end.lsn);
 });

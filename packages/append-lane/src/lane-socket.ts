@@ -9,8 +9,9 @@ import { takenIn, type TakenAppend } from './taken.ts';
 export interface LaneTerms {
   readonly descriptor: number;
   readonly offset: number;
-  /** The file is there, and filled ahead, up to here. */
-  readonly limit: number;
+  /** The file is filled with zeros up to here, and has room up to `capacity`: it is filled on, in stretches, by whom it is lent to. */
+  readonly filled: number;
+  readonly capacity: number;
   readonly epoch: bigint;
   readonly pg: number;
   readonly end: { readonly lsn: bigint; readonly epoch: bigint };
@@ -34,6 +35,11 @@ export interface ShownCertificate {
   readonly isVerified: boolean;
 }
 
+/** What the thread tells of at once, mostly. */
+const ROOM_BYTES = 512 * 1024;
+const NO_ROOM = Buffer.alloc(0);
+
+/** The batches are views, which are others' once it returns. */
 type OnTaken = (taken: readonly TakenAppend[]) => void;
 
 interface SocketHandle {
@@ -67,7 +73,8 @@ export interface LaneSocketOptions {
  * A connection that has a thread of its own (native/connection.h): a stream of bytes as any other, and streams of frames on it can be lent to
  * the thread. The socket that it was made of stays open for as long, and goes with it.
  *
- * Invariants: what was taken is told before anything that came after it; while a lane is being reclaimed nothing but what was taken is told.
+ * Invariants: what was taken is told before anything that came after it; while a lane is being reclaimed nothing but what was taken is told; memory in which
+ * something was told is used again only when nobody is hearing of it any more.
  */
 export class LaneSocket extends Duplex {
   readonly #addon: Addon;
@@ -78,6 +85,9 @@ export class LaneSocket extends Duplex {
   readonly #lanes = new Map<number, OnTaken>();
   /** Taken and not told yet, by stream and in order. */
   readonly #taken = new Map<number, TakenAppend[]>();
+  /** Where that stands: made when something is lent, and used again once all of it was told. */
+  #room = NO_ROOM;
+  #roomIsUsed = false;
   /** Came, and is to be read; and what else is to be told. */
   #unread: Buffer[] = [];
   #flags = 0;
@@ -111,10 +121,20 @@ export class LaneSocket extends Duplex {
   lend(stream: number, terms: LaneTerms, onTaken: OnTaken): Lane | undefined {
     const handle = this.#handle;
     if (handle === undefined || this.destroyed || this.#unread.length > 0) return undefined;
-    const { descriptor, offset, limit, epoch, pg, end, isFollowed } = terms;
-    if (!this.#addon.lend(handle, stream, descriptor, offset, limit, epoch, pg, end.lsn, end.epoch, isFollowed)) return undefined;
+    const { descriptor, offset, filled, capacity, epoch, pg, end, isFollowed } = terms;
+    if (!this.#addon.lend(handle, stream, descriptor, offset, filled, capacity, epoch, pg, end.lsn, end.epoch, isFollowed))
+      return undefined;
     this.#lanes.set(stream, onTaken);
+    if (this.#room === NO_ROOM) this.#room = Buffer.allocUnsafeSlow(ROOM_BYTES);
     return { refresh: () => this.#refresh(stream), reclaim: () => this.#reclaim(stream) };
+  }
+
+  /**
+   * Has the next message of a stream, and all that comes behind it, kept back, until it is lent or is to be no longer. Gives whether that is so: it
+   * is of one stream at a time.
+   */
+  hold(stream: number, isToBe: boolean): boolean {
+    return this.#handle !== undefined && this.#addon.hold(this.#handle, stream, isToBe);
   }
 
   #reclaim(stream: number): void {
@@ -134,12 +154,18 @@ export class LaneSocket extends Duplex {
   #hear(): void {
     this.#collect();
     for (const stream of this.#taken.keys()) this.#tell(stream);
+    this.#roomIsUsed = false;
     this.#deliver();
   }
 
   #collect(): void {
     if (this.#handle === undefined) return;
-    const news = this.#addon.collect(this.#handle);
+    const room = this.#roomIsUsed ? NO_ROOM : this.#room;
+    const news = this.#addon.collect(this.#handle, room);
+    if (news.toldBytes > 0) {
+      this.#roomIsUsed = true;
+      this.#keep(room.subarray(0, news.toldBytes));
+    }
     if (news.taken !== undefined) this.#keep(news.taken);
     if (news.passed !== undefined) this.#unread.push(news.passed);
     this.#flags |= news.flags;

@@ -2,7 +2,7 @@ import { systemClock } from '@kube-aurora/clock';
 import { LAYOUTS } from '@kube-aurora/frames';
 import { beforeAll, expect, it } from 'vitest';
 import { APPEND_RESULTS } from '../../rpc/src/hot-messages.ts';
-import { DATA, FRAME_BYTES_MAX } from '../../frames/src/frame-types.ts';
+import { DATA, FRAME_BYTES_MAX, MORE } from '../../frames/src/frame-types.ts';
 import { RECORD_BYTES_MIN, RECORD_LSN_BYTES, REDO_BATCH_HEADER_BYTES, REDO_BATCH_MAGIC } from '../../volume/src/redo-batch-layout.ts';
 import { AppendLanes } from './append-lanes.ts';
 import { TAKEN } from './taken.ts';
@@ -18,7 +18,7 @@ it.each([
   ['frame', LAYOUTS.frame, ['length', 'stream', 'type', 'flags']],
   ['append', LAYOUTS.append, ['vdl', 'pgmrpl']],
   ['acknowledgement', LAYOUTS.acknowledgement, ['scl', 'epoch', 'result', 'followed']],
-  ['taken', TAKEN, ['stream', 'vdl', 'pgmrpl', 'bytes', 'frame_bytes', 'sync_us', 'wait_us', 'errno', 'flags']],
+  ['taken', TAKEN, ['stream', 'vdl', 'pgmrpl', 'bytes', 'frame_bytes', 'sync_us', 'wait_us', 'errno', 'ahead_bytes']],
 ])('the layout %s', (name, layout, fields) => {
   expect(layout.rows.map((row) => row.at)).toEqual(fields.map((field) => native[`${name}_${field}`]));
   expect(layout.size).toBe(native[`${name}_size`]);
@@ -28,6 +28,7 @@ it('the hello’s length, and constants', () => {
   expect(native).toMatchObject({
     hello_size: LAYOUTS.hello.size,
     FRAME_DATA: DATA,
+    FRAME_MORE: MORE,
     FRAME_BYTES_MAX,
     RESULT_OK: APPEND_RESULTS.indexOf('OK'),
     REDO_BATCH_MAGIC,

@@ -5,16 +5,18 @@ export interface TakenAppend {
   readonly stream: number;
   readonly vdl: bigint;
   readonly pgmrpl: bigint;
-  /** Back to back; a view. Empty: it said what is durable and read alone. */
+  /** Back to back; a view, of use only while it is told. Empty: it said what is durable and read alone. */
   readonly batches: Buffer;
   /** Of its frame's payload. */
   readonly frameBytes: number;
-  /** Milliseconds of the write and sync that brought it to disk, told with the first message of several; 0 with the others. */
+  /** Milliseconds of the write and sync that brought it to disk, told with the last message of several; 0 with the others. */
   readonly syncMs: number;
   /** Seconds from its arrival to its acknowledgement. */
   readonly waitSeconds: number;
   /** The disk failed under it: nothing of it was acknowledged, and what the disk has past the chain's end is unknown. 0: it did not. */
   readonly errno: number;
+  /** So far behind that message's batches the file is filled with zeros, told as `syncMs` is. */
+  readonly aheadBytes: number;
 }
 
 /** As native/layout.h writes it (`taken_*`), before the batches. */
@@ -27,7 +29,7 @@ export const TAKEN = layout({
   syncUs: u32,
   waitUs: u32,
   errno: u32,
-  flags: u32,
+  aheadBytes: u32,
 });
 
 /** Everything in what the thread has told. */
@@ -44,6 +46,7 @@ export function* takenIn(told: Buffer): Generator<TakenAppend, void, undefined> 
       syncMs: TAKEN.syncUs.get(told, at) / 1000,
       waitSeconds: TAKEN.waitUs.get(told, at) / 1_000_000,
       errno: TAKEN.errno.get(told, at),
+      aheadBytes: TAKEN.aheadBytes.get(told, at),
     };
     at = to;
   }

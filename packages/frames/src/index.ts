@@ -1,6 +1,6 @@
 export { ClientConnection } from './client-connection.ts';
 export type { ClientStream, ClientStreamOwner } from './client-stream.ts';
-export { FIRST_MESSAGE_BYTES_MAX } from './frame-types.ts';
+export { FIRST_MESSAGE_BYTES_MAX, FRAME_BYTES } from './frame-types.ts';
 export { FrameError, type FrameErrorReason } from './frame-error.ts';
 export type { HelloOptions } from './hello.ts';
 export { layout, u32, u64 } from './layout.ts';

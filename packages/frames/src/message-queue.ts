@@ -1,7 +1,10 @@
 import { DATA, END, FRAME_BYTES, FRAME_COST, MORE } from './frame-types.ts';
 import type { Outbox } from './outbox.ts';
 
-/** Smaller pieces of a message than this are not sent before its stream's window has room for more. */
+/**
+ * Smaller pieces of a message than this are not sent before its stream's window has room for more; and one that fits one frame goes in one. A window
+ * has room for either once the other end has dealt with what came: half of the smallest is more than a frame.
+ */
 const PIECE_BYTES_MIN = 16 * 1024;
 
 /** Messages of one stream on their way, cut into DATA frames. Their bytes are kept as they were given. */
@@ -71,7 +74,8 @@ export class MessageQueue {
       const rest = piece.length - sent;
       const take = Math.min(rest, room - length);
       if (take < rest) {
-        if (length + take < PIECE_BYTES_MIN) return 0;
+        const isShortOfCredit = length + rest <= FRAME_BYTES;
+        if (isShortOfCredit || length + take < PIECE_BYTES_MIN) return 0;
         if (take > 0) parts.push(piece.subarray(sent, sent + take));
         length += take;
         sent += take;

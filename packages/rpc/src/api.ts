@@ -78,6 +78,11 @@ export interface AppendCall {
    * little later. Undefined where nobody can take it, or not now.
    */
   lend(terms: LaneTerms, onTaken: (taken: readonly TakenAppend[]) => void): Lane | undefined;
+  /**
+   * Has whoever carries the stream keep the next request back, and what comes behind it, until it is lent or is to be no longer: so all that has come can
+   * be dealt with, and the stream be lent, however fast more of it comes. Gives whether it does.
+   */
+  hold(isToBe: boolean): boolean;
 }
 
 /**

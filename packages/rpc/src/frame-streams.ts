@@ -1,4 +1,4 @@
-import type { HelloOptions } from '@kube-aurora/frames';
+import { FRAME_BYTES, LAYOUTS, type HelloOptions } from '@kube-aurora/frames';
 import type { AuroraErrorCode } from './errors.ts';
 
 /** What both ends of the hot path go by; the numbers stand in proto/frames.md. */
@@ -33,6 +33,9 @@ export const HELLO_TIMEOUT_MS = 10_000;
 
 /** One message with redo, whatever its size: the longest that a batch may be (packages/volume). */
 export const APPEND_BYTES_MAX = 1056 * 1024 * 1024;
+
+/** Redo that an Append request takes along in one frame. A longer request goes in several. */
+export const APPEND_FRAME_REDO_BYTES = FRAME_BYTES - LAYOUTS.append.size;
 /** Of any engine. */
 const PAGE_BYTES_MAX = 64 * 1024;
 /** An answer is no longer, whatever page size the engine has. */

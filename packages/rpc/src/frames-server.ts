@@ -303,6 +303,10 @@ class FramedAppendCall extends FramedCall<AppendRequest> implements AppendCall {
       onTaken(taken);
     });
   }
+
+  hold(isToBe: boolean): boolean {
+    return this.#lanes?.hold(this.stream.id, isToBe) ?? false;
+  }
 }
 
 /** Of one Follow stream. */

@@ -27,12 +27,15 @@ const COMMIT_TS = pageKeyOf({ spcOid: 0, dbOid: SLRU_KINDS.pg_commit_ts, relNumb
 function applierRig() {
   const { encoded, baseLsn } = syntheticState(0x150_0028n);
   const batches: { position: number; batch: Buffer }[] = [];
+  const stored = new Set<number>();
   const index = new RedoIndex();
   const batch = (position: number): Buffer => batches.find((one) => one.position === position)?.batch ?? Buffer.alloc(0);
   const nothing = (): void => {};
   const applier = new Applier(
     {
-      log: { reader: { batch } } as unknown as RedoLog,
+      log: {
+        reader: { batch, recentBatch: (position: number) => (stored.has(position) ? undefined : batch(position)) },
+      } as unknown as RedoLog,
       table: new RecordTable(),
       index,
       tombstones: new Tombstones(),
@@ -57,8 +60,9 @@ function applierRig() {
       const next = batchAfter(end, 1n, raws);
       batches.push({ position, batch: next.batch });
       const header = decodeRedoBatchHeader(next.batch);
+      if (isStored) stored.add(position);
       if (isStored) applier.addStored(header, position);
-      else applier.add(header, next.batch, position);
+      else applier.add(header, position);
       position += next.batch.length + REDO_BATCH_HEADER_BYTES;
       ({ end } = next);
     },

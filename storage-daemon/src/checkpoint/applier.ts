@@ -26,8 +26,6 @@ const GATHER_MS = 50;
 const GATHER_BYTES_MAX = 256 * 1024;
 /** Records between two looks at the clock. */
 const CLOCK_STRIDE = 64;
-/** Batches that wait are kept in memory up to so many bytes; the rest is read back from the log in its turn. */
-const HELD_BYTES_MAX = 4 * 1024 * 1024;
 /** LSNs below it are exact as numbers: nine petabytes of redo. */
 const LSN_END = 2n ** 53n;
 /** Batches that are done with leave the list so many at a time. */
@@ -39,8 +37,6 @@ interface WaitingBatch {
   readonly endLsn: bigint;
   readonly position: number;
   readonly totalBytes: number;
-  /** Undefined: to be read back. */
-  bytes: Buffer | undefined;
 }
 
 /** Redo was applied that a history annuls: one of the two is wrong, and only a person can tell which. */
@@ -89,7 +85,10 @@ export class Applier {
   /** The first of `#waiting` that is not wholly applied, and where in it the next record stands. */
   #first = 0;
   #at = REDO_BATCH_HEADER_BYTES;
-  #heldBytes = 0;
+  /** Where that starts, of one in the middle of its batch. */
+  #atLsn = 0;
+  /** That batch, where the log had to read it back. */
+  #readBack: Buffer | undefined;
   #appliedLsn: bigint;
   #vdl: bigint;
   #takeSnapshot: TakeSnapshot | undefined;
@@ -139,12 +138,11 @@ export class Applier {
     return this.#appliedLsn >= lsn || (this.#nextLsn() ?? -1n) >= lsn;
   }
 
-  /** Where the next record starts; undefined when it is not here yet, or not known without reading the log. */
+  /** Where the next record starts; undefined when it is not here yet. */
   #nextLsn(): bigint | undefined {
     const next = this.#waiting[this.#first];
     if (next === undefined) return undefined;
-    if (this.#at === REDO_BATCH_HEADER_BYTES) return next.startLsn;
-    return next.bytes === undefined ? undefined : BigInt(lsnAt(next.bytes, this.#at));
+    return this.#at === REDO_BATCH_HEADER_BYTES ? next.startLsn : BigInt(this.#atLsn);
   }
 
   /** Has the state of the next batch's end its taker? */
@@ -164,16 +162,14 @@ export class Applier {
   }
 
   /** A batch that is on disk. */
-  add({ startLsn, endLsn, totalBytes }: RedoBatchHeader, batch: Buffer, position: number): void {
-    const isHeld = this.#heldBytes + totalBytes <= HELD_BYTES_MAX;
-    if (isHeld) this.#heldBytes += totalBytes;
-    this.#waiting.push({ startLsn, endLsn, position, totalBytes, bytes: isHeld ? batch : undefined });
+  add(header: RedoBatchHeader, position: number): void {
+    this.addStored(header, position);
     this.schedule();
   }
 
-  /** A batch that is on disk, and is read back when it is applied: for opening. */
+  /** The same, while opening: it is applied once something is scheduled. */
   addStored({ startLsn, endLsn, totalBytes }: RedoBatchHeader, position: number): void {
-    this.#waiting.push({ startLsn, endLsn, position, totalBytes, bytes: undefined });
+    this.#waiting.push({ startLsn, endLsn, position, totalBytes });
   }
 
   /** A read waits for what starts below `lsn`: no gathering until it is applied. */
@@ -260,14 +256,15 @@ export class Applier {
       const batch = this.#waiting[this.#first];
       if (batch === undefined || batch.startLsn >= limit) break;
       if (batch.endLsn >= LSN_END) throw new RangeError(`redo ends at ${formatLsn(batch.endLsn)}, past what can be told apart`);
-      const bytes = (batch.bytes ??= this.#readBack(batch));
+      const bytes = this.#bytesOf(batch);
       while (this.#at < batch.totalBytes) {
         const lsn = lsnAt(bytes, this.#at);
-        if (lsn >= limit) return;
+        this.#atLsn = lsn;
+        if (lsn >= limit || (count > 0 && count % CLOCK_STRIDE === 0 && clock.now() > until)) return;
         this.#applyRecord(batch, bytes, lsn);
-        if (++count % CLOCK_STRIDE === 0 && clock.now() > until) return this.#passOver(batch);
+        count++;
       }
-      this.#passOver(batch);
+      this.#passOver();
     }
   }
 
@@ -293,10 +290,9 @@ export class Applier {
     this.#appliedLsn = maxLsn(this.#appliedLsn, this.#state.endLsn);
   }
 
-  /** On to the next batch, when all of this one is applied. */
-  #passOver(batch: WaitingBatch): void {
-    if (this.#at < batch.totalBytes) return;
-    if (batch.bytes !== undefined) this.#heldBytes -= batch.totalBytes;
+  /** On to the next batch. */
+  #passOver(): void {
+    this.#readBack = undefined;
     this.#first++;
     this.#at = REDO_BATCH_HEADER_BYTES;
     if (this.#first < PASSED_MAX && this.#first < this.#waiting.length) return;
@@ -304,9 +300,10 @@ export class Applier {
     this.#first = 0;
   }
 
-  #readBack({ position, totalBytes }: WaitingBatch): Buffer {
-    this.#heldBytes += totalBytes;
-    return this.#options.log.reader.batch(position, totalBytes);
+  /** Of use for as long as nothing is appended. Throws LogReadError. */
+  #bytesOf({ position, totalBytes }: WaitingBatch): Buffer {
+    const { reader } = this.#options.log;
+    return reader.recentBatch(position, totalBytes) ?? (this.#readBack ??= reader.batch(position, totalBytes));
   }
 
   /**
@@ -316,7 +313,7 @@ export class Applier {
   annul(lsn: bigint): void {
     this.#waiting = this.#waiting.slice(this.#first).filter((waiting) => waiting.endLsn <= lsn);
     this.#first = 0;
-    this.#heldBytes = this.#waiting.reduce((sum, { bytes }) => sum + (bytes?.length ?? 0), 0);
+    this.#readBack = undefined;
     this.#vdl = minLsn(this.#vdl, lsn);
   }
 }

@@ -47,9 +47,12 @@ export class PageWriter {
   pagesWritten = 0;
   /** Highest LSN that pages were written as of. */
   writtenTo = 0n;
+  /** Pages are made in it and written from it, a slice after the other: a load makes thousands of them, which V8 would have to collect. */
+  readonly #room: Buffer;
 
   constructor(options: PageWriterOptions) {
     this.#options = options;
+    this.#room = Buffer.allocUnsafeSlow(SLICE_PAGES * options.engine.pageBytes);
   }
 
   /** Writes pages as of an LSN and drops their references to records before it. `to` is asked when a slice begins. */
@@ -87,7 +90,7 @@ export class PageWriter {
       const first = index.refsOf(page)?.[0];
       return first !== undefined && refSeq(first) < limit;
     });
-    const built = await builder.build(due, lsn, 'store');
+    const built = await builder.build(due, lsn, 'store', this.#room);
     const damaged: Damaged[] = [];
     const puts: { page: PageKey; version: PageVersion }[] = [];
     for (const one of built) {

@@ -50,29 +50,30 @@ export class PageBuilder {
   }
 
   /**
-   * Pages in the order asked for. At most BUILD_PAGES_MAX. Throws RedoError, LogGoneError.
+   * Pages in the order asked for. At most BUILD_PAGES_MAX. Throws RedoError, LogGoneError. `room`: memory for so many pages, in which those are made that
+   * nothing is stored of; the caller has its use until it builds with it again.
    *
    * Invariant: redo that goes while a build waits is in versions that are stored by then, so the build that begins anew
    * finds them. It does so only when the log's start has moved, which each checkpoint does once.
    */
-  async build(pages: readonly PageKey[], lsn: bigint, purpose: Purpose): Promise<Built[]> {
+  async build(pages: readonly PageKey[], lsn: bigint, purpose: Purpose, room?: Buffer): Promise<Built[]> {
     if (pages.length > PAGE_SLOTS) throw new RangeError(`${pages.length} pages at once are more than ${PAGE_SLOTS}`);
     for (;;) {
       const { startLsn } = this.#from.log;
       try {
-        return await this.#build(pages, lsn, purpose === 'read');
+        return await this.#build(pages, lsn, purpose === 'read', room);
       } catch (error) {
         if (!(error instanceof LogGoneError) || this.#from.log.startLsn === startLsn) throw error;
       }
     }
   }
 
-  async #build(pages: readonly PageKey[], lsn: bigint, isRead: boolean): Promise<Built[]> {
+  async #build(pages: readonly PageKey[], lsn: bigint, isRead: boolean, room: Buffer | undefined): Promise<Built[]> {
     const generation = this.#generation;
     const drafts = pages.map((page) => this.#draft(page, lsn, isRead));
     // Which records they need is looked up before any wait: a checkpoint meanwhile makes a version newer, and skips
     // those that it has.
-    const run = drafts.some(({ plan }) => plan.refs.length > 0) ? new RedoRun(this.#from, drafts) : undefined;
+    const run = drafts.some(({ plan }) => plan.refs.length > 0) ? new RedoRun(this.#from, drafts, room) : undefined;
     await this.#readBases(drafts);
     if (run !== undefined) await run.apply(this.#turns, isRead);
     return drafts.map((draft) => this.#finish(draft, isRead && generation === this.#generation));

@@ -57,6 +57,7 @@ export interface PageDraft {
 export class RedoRun {
   readonly #from: Pick<PageSources, 'engine' | 'log'>;
   readonly #slots: readonly PageDraft[];
+  readonly #room: Buffer | undefined;
   readonly #steps: RedoSteps;
   readonly #count: number;
   /** The drafts' own, or new ones where they did not exist. */
@@ -65,8 +66,10 @@ export class RedoRun {
   readonly #floors: BigUint64Array;
   readonly #applied: Uint32Array;
 
-  constructor(from: Pick<PageSources, 'engine' | 'log' | 'table'>, slots: readonly PageDraft[]) {
+  /** `room`: for pages that are new; without it each has memory of its own. */
+  constructor(from: Pick<PageSources, 'engine' | 'log' | 'table'>, slots: readonly PageDraft[], room?: Buffer) {
     this.#from = from;
+    this.#room = room;
     this.#slots = slots;
     this.#steps = stepsOf(from.table, slots);
     this.#count = this.#steps.pages.length;
@@ -80,7 +83,7 @@ export class RedoRun {
     this.#slots.forEach(({ plan, bytes, baseLsn, failure }, slot) => {
       const isChanged = failure === undefined && plan.refs.length > 0;
       this.#floors[slot] = isChanged ? maxLsn(baseLsn, 0n) : NEVER;
-      this.#bytes[slot] = isChanged ? (bytes ?? Buffer.alloc(engine.pageBytes)) : undefined;
+      this.#bytes[slot] = isChanged ? (bytes ?? this.#blank(slot)) : undefined;
     });
     const runner = engine.runner?.(this.#steps, {
       keys: this.#slots.map(({ plan }) => plan.page),
@@ -104,6 +107,11 @@ export class RedoRun {
       slot.applied += applied;
       if (applied > 0) slot.bytes = this.#bytes[at];
     });
+  }
+
+  #blank(slot: number): Buffer {
+    const { pageBytes } = this.#from.engine;
+    return this.#room?.subarray(slot * pageBytes, (slot + 1) * pageBytes).fill(0) ?? Buffer.alloc(pageBytes);
   }
 
   /** Applies records from step `at` on in one call of the engine, and the one that it leaves by itself; gives the step after them. */

@@ -2,8 +2,9 @@ import type { Clock } from '@kube-aurora/clock';
 import type { Disk } from '../disk/disk.ts';
 import type { DurableEvent } from './durable-event.ts';
 import type { ChainLink, LogChain } from './log-chain.ts';
+import { LendPace } from './lend-pace.ts';
 import type { LogFile } from './log-file.ts';
-import { SyncPace } from './sync-pace.ts';
+import { SyncPace, type SyncPlace } from './sync-pace.ts';
 
 /**
  * Brings appended batches to disk: all that wait at the same time for the same file share one write and one fdatasync.
@@ -49,6 +50,7 @@ export class GroupCommit {
   #whenSettled: (() => void)[] = [];
   #failure: Error | undefined;
   readonly #pace = new SyncPace();
+  readonly #lendPace = new LendPace();
   /** Kept, so that a group makes no function. */
   readonly #writeGathered = (): void => this.#writeHere();
   syncs = 0;
@@ -75,16 +77,21 @@ export class GroupCommit {
     this.#next();
   }
 
-  /** May somebody else write for a while? Nothing waits, and the disk is quick: whoever writes then waits for it alone. */
+  /** May somebody else write for a while? Nothing waits, and the disk is quick enough. */
   get mayLend(): boolean {
-    return !this.#isWriting && this.#failure === undefined && this.#pace.placeFor(0) === 'here';
+    return !this.#isWriting && this.mayLendSoon;
   }
 
-  /** Who was lent the log brought batches to disk, in so many milliseconds: `chain` has them as its end. */
-  lentSynced(file: LogFile, ms: number): void {
+  /** What waits will not for long, and then somebody else may. */
+  get mayLendSoon(): boolean {
+    return this.#failure === undefined && this.#lendPace.isQuick;
+  }
+
+  /** Who was lent the log brought batches to disk, in so many milliseconds, and filled the file ahead: `chain` has them as its end. */
+  lentSynced(file: LogFile, ms: number, aheadBytes: number): void {
     this.syncs++;
-    file.noteSynced(ms);
-    this.#pace.note('here', ms);
+    file.noteSynced(ms, aheadBytes);
+    this.#lendPace.note(ms);
   }
 
   /** The disk failed under who was lent the log. */
@@ -131,17 +138,22 @@ export class GroupCommit {
     }
     try {
       file.writeHere(group.batches, group.offset);
-      if (place === 'timed') this.#pace.note(place, file.syncTimed());
+      if (place === 'timed') this.#note(place, file.syncTimed());
       else {
         const startedAt = this.#options.clock.now();
         file.syncHere();
-        this.#pace.note(place, this.#options.clock.now() - startedAt);
+        this.#note(place, this.#options.clock.now() - startedAt);
       }
       this.#durable(group);
     } catch (error) {
       this.#fail(error);
     }
     this.#next();
+  }
+
+  #note(place: SyncPlace, ms: number): void {
+    this.#pace.note(place, ms);
+    this.#lendPace.note(ms);
   }
 
   async #writeThroughPool(): Promise<void> {
@@ -152,7 +164,7 @@ export class GroupCommit {
       await file.write(group.batches, group.offset, group.bytes);
       const startedAt = this.#options.clock.now();
       await file.sync();
-      this.#pace.note('pool', this.#options.clock.now() - startedAt);
+      this.#note('pool', this.#options.clock.now() - startedAt);
       this.#durable(group);
     } catch (error) {
       this.#fail(error);

@@ -14,14 +14,16 @@ import type { TailCache } from './tail-cache.ts';
  * - it is lent to one at a time, and nothing is appended here meanwhile: the borrower's end of the chain is the chain's;
  * - the chain here may be behind the disk while it is lent, and is never ahead: what is known here is durable. So whatever an answer rests
  *   on that must count every acknowledged batch (a promise, annulling, a peer's redo, closing) takes the log back first;
- * - what was lent is filled ahead, within one file: a crash leaves what it leaves of any other write.
+ * - what was lent is within one file, and filled ahead as by anybody who writes it: a crash leaves what it leaves of any other write.
  */
 
 /** Where the next batch goes. */
 export interface LogTerms {
   readonly descriptor: number;
   readonly offset: number;
-  readonly limit: number;
+  /** Filled with zeros up to `filled`, with room up to `capacity`: see LogFile.ready. */
+  readonly filled: number;
+  readonly capacity: number;
   readonly end: ChainLink;
 }
 
@@ -37,7 +39,7 @@ export interface LentLane {
 export type StartLane = (terms: LogTerms, lent: LentLog) => LentLane | undefined;
 
 /** A batch stands in the log, at a position. */
-export type OnAppended = (header: RedoBatchHeader, batch: Buffer, position: number) => void;
+export type OnAppended = (header: RedoBatchHeader, position: number) => void;
 
 interface LentLogOptions {
   readonly file: LogFile;
@@ -89,12 +91,12 @@ export class LentLog {
     chain.durable = chain.tail;
     cache.push(position, batch, header);
     this.#hasMoved = true;
-    onAppended(header, batch, position);
+    onAppended(header, position);
   }
 
-  /** A write and sync of the borrower's took so long. */
-  synced(ms: number): void {
-    this.#options.commit.lentSynced(this.#options.file, ms);
+  /** A write and sync of the borrower's, all of which was told, took so long, and the file is filled so far behind it. */
+  synced(ms: number, aheadBytes: number): void {
+    this.#options.commit.lentSynced(this.#options.file, ms, aheadBytes);
   }
 
   /** The disk failed under the borrower. */

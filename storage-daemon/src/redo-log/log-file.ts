@@ -133,15 +133,20 @@ export class LogFile {
     return this.#file !== undefined && offset + bytes <= this.#zeroedTo;
   }
 
-  /** Where `writeHere` may write, for who does it in its place; undefined where nobody can, or nothing is ready. */
-  get ready(): { readonly descriptor: number; readonly offset: number; readonly limit: number } | undefined {
+  /**
+   * Where `write` writes, for who does it in its place, and fills ahead as it does; undefined where nobody can, or nothing is ready. Zeros are up
+   * to `filled`, a boundary of the log's.
+   */
+  get ready(): { readonly descriptor: number; readonly offset: number; readonly filled: number; readonly capacity: number } | undefined {
     const descriptor = this.#file?.descriptor;
-    const limit = Math.min(this.#zeroedTo, this.#capacity);
-    return descriptor === undefined || this.used >= limit ? undefined : { descriptor, offset: this.used, limit };
+    const capacity = this.#capacity;
+    const filled = Math.min(this.#zeroedTo, capacity);
+    return descriptor === undefined || this.used >= filled ? undefined : { descriptor, offset: this.used, filled, capacity };
   }
 
-  /** What `ready` gave was used so: written and synced. */
-  noteSynced(ms: number): void {
+  /** What `ready` gave was used so: written and synced, and filled with zeros so far behind what is used. */
+  noteSynced(ms: number, aheadBytes: number): void {
+    this.#zeroedTo = Math.max(this.#zeroedTo, this.used + aheadBytes);
     this.#open.noteSynced(ms);
   }
 

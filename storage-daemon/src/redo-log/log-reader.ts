@@ -35,6 +35,11 @@ export class LogReader {
     return this.#cache.view(position, 8 + recordBytes, reach);
   }
 
+  /** A whole batch, where the newest redo has it in memory. A view, valid until something is appended. */
+  recentBatch(position: number, totalBytes: number): Buffer | undefined {
+    return this.#cache.view(position, totalBytes, totalBytes);
+  }
+
   /**
    * One record by the position of its LSN field; its LSN and its own CRC are checked. Throws LogReadError,
    * LogGoneError.

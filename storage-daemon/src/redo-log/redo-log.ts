@@ -170,14 +170,16 @@ export class RedoLog {
 
   /**
    * Lends the log: `start` is given where the next batch goes, and what is appended meanwhile comes by `LentLog`, and is told to
-   * `onAppended`. Gives undefined where it is not lent.
+   * `onAppended`. Gives undefined where it is not lent, and 'busy' where it can be as soon as what was appended is durable and `start` has a use for it.
    */
-  lend(start: StartLane, onAppended: OnAppended): LentLog | undefined {
+  lend(start: StartLane, onAppended: OnAppended): LentLog | 'busy' | undefined {
     this.takeBack();
     const file = this.#chain.files.at(-1);
-    const place = file?.ready;
     // What is sealed on its way to the disk is sealed here.
-    if (file === undefined || place === undefined || this.#form.extraBytes > 0 || this.#isClosed || !this.#commit.mayLend) return undefined;
+    if (file === undefined || this.#form.extraBytes > 0 || this.#isClosed || !this.#commit.mayLendSoon) return undefined;
+    if (!this.#commit.mayLend) return 'busy';
+    const place = file.ready;
+    if (place === undefined) return undefined;
     const lent = new LentLog({
       file,
       chain: this.#chain,
@@ -187,7 +189,7 @@ export class RedoLog {
       onAppended,
     });
     const lane = start({ ...place, end: this.#chain.tail }, lent);
-    if (lane === undefined) return undefined;
+    if (lane === undefined) return 'busy';
     lent.began(lane);
     this.#lent = lent;
     return lent;

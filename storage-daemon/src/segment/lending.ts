@@ -7,13 +7,13 @@ import type { Segment } from './segment.ts';
 
 /**
  * Lends the log to who carries the stream of the writer of `epoch`: `start` gets what that needs to know, and gives who can be asked for it
- * back. Undefined where it is not lent: whoever would have to judge a batch by more than that it is next keeps it.
+ * back. Undefined where it is not lent: whoever would have to judge a batch by more than that it is next keeps it. 'busy': once all that came is durable it can be.
  */
 export function lendLog(
   segment: Segment,
   epoch: bigint,
   start: (terms: LaneTerms, lent: LentLog) => LentLane | undefined,
-): LentLog | undefined {
+): LentLog | 'busy' | undefined {
   const { storage, pg, control, limits } = segment;
   const mayTakeRedo = storage !== undefined && segment.annulling === undefined && segment.unwritable === undefined && !segment.mustRecover;
   // A history that ends with the very epoch leaves standing whatever that appends.

@@ -76,15 +76,15 @@ export abstract class RedoStorage {
 
   /** Appends a checked batch that links to the tail. It is durable once `durable` has reached its end. */
   append(header: RedoBatchHeader, batch: Buffer): void {
-    this.accept(header, batch, this.log.append(header, batch));
+    this.accept(header, this.log.append(header, batch));
   }
 
   /** A batch stands in the log, at `position`. */
-  protected abstract accept(header: RedoBatchHeader, batch: Buffer, position: number): void;
+  protected abstract accept(header: RedoBatchHeader, position: number): void;
 
   /** Lends the log: see RedoLog. */
-  lend(start: StartLane): LentLog | undefined {
-    return this.log.lend(start, (header, batch, position) => this.accept(header, batch, position));
+  lend(start: StartLane): LentLog | 'busy' | undefined {
+    return this.log.lend(start, (header, position) => this.accept(header, position));
   }
 
   /** Everything that was appended by whom the log is lent to is here when it returns. */

@@ -35,7 +35,6 @@ export interface StorageStats {
 
 interface Accepted {
   readonly header: RedoBatchHeader;
-  readonly batch: Buffer;
   readonly position: number;
 }
 
@@ -185,17 +184,17 @@ export class SegmentStorage extends RedoStorage {
 
   // Redo in ---------------------------------------------------------------------------------------------------------
 
-  protected accept(header: RedoBatchHeader, batch: Buffer, position: number): void {
-    this.#accepted.push({ header, batch, position });
-    this.#acceptedBytes += batch.length;
+  protected accept(header: RedoBatchHeader, position: number): void {
+    this.#accepted.push({ header, position });
+    this.#acceptedBytes += header.totalBytes;
   }
 
   #takeDurable(end: bigint): void {
     let count = 0;
-    for (const { header, batch, position } of this.#accepted) {
+    for (const { header, position } of this.#accepted) {
       if (header.endLsn > end) break;
-      this.#applier.add(header, batch, position);
-      this.#acceptedBytes -= batch.length;
+      this.#applier.add(header, position);
+      this.#acceptedBytes -= header.totalBytes;
       count++;
     }
     this.#accepted.splice(0, count);

@@ -1,6 +1,6 @@
 import { getSystemErrorName } from 'node:util';
-import type { Clock } from '@kube-aurora/clock';
-import type { AppendCall, TakenAppend } from '@kube-aurora/rpc';
+import type { Clock, Timer } from '@kube-aurora/clock';
+import { APPEND_FRAME_REDO_BYTES, type AppendCall, type TakenAppend } from '@kube-aurora/rpc';
 import { checkedBatchesIn } from '@kube-aurora/volume';
 import type { LentLog } from '../redo-log/lent-log.ts';
 import { lendLog } from '../segment/lending.ts';
@@ -8,7 +8,7 @@ import type { Segment } from '../segment/segment.ts';
 
 /**
  * When a writer's stream is lent to the thread that has its connection, and what becomes of what that takes: see lent-log.ts for the rules.
- * A request that comes here all the same has ended it there: it was not next, or too long, or nothing is lent.
+ * A request that comes here all the same has ended it there: it was not next, or too long, or the file had no room for it; or nothing is lent.
  */
 export interface StreamLaneOptions {
   readonly call: AppendCall;
@@ -21,14 +21,23 @@ export interface StreamLaneOptions {
 
 /** Requests in a row that would have been taken there. A stream that is often given back is not worth lending. */
 const LEND_AFTER = 4;
-/** A longer request comes in several frames. */
-const REQUEST_BYTES_MAX = 60 * 1024;
+/**
+ * Under load there is always something under way that must be dealt with first: what comes next is kept back for that, for as long as it gets to the
+ * disk, and no longer than this without any of it.
+ */
+const HOLD_MS = 50;
+/** One that could not be lent by then is not tried again before so many times as many requests. */
+const PATIENCE = 4;
+const LEND_AFTER_MAX = 4096;
 
 export class StreamLane {
   readonly #options: StreamLaneOptions;
   #lent: LentLog | undefined;
   #inARow = 0;
+  #lendAfter = LEND_AFTER;
   #isPlanned = false;
+  /** Requests are kept back until it fires, or the stream is lent. */
+  #holding: Timer | undefined;
   #isOver = false;
 
   constructor(options: StreamLaneOptions) {
@@ -38,12 +47,12 @@ export class StreamLane {
   /** A request with so many bytes of redo came here. */
   passed(bytes: number): void {
     this.#takeBack();
-    this.#inARow = bytes <= REQUEST_BYTES_MAX ? this.#inARow + 1 : 0;
+    this.#inARow = bytes <= APPEND_FRAME_REDO_BYTES ? this.#inARow + 1 : 0;
   }
 
   /** Everything that was taken may be durable: lends the stream soon, where that is worth it. */
   consider(): void {
-    if (this.#isOver || this.#isPlanned || this.#inARow < LEND_AFTER || this.#lent?.isOver === false) return;
+    if (this.#isOver || this.#isPlanned || this.#inARow < this.#lendAfter || this.#lent?.isOver === false) return;
     this.#isPlanned = true;
     this.#options.clock.soon(() => {
       this.#isPlanned = false;
@@ -54,6 +63,7 @@ export class StreamLane {
   /** The stream ends, or its epoch does: nothing is taken any more when it returns. */
   end(): void {
     this.#isOver = true;
+    this.#letGo();
     this.#takeBack();
   }
 
@@ -64,18 +74,44 @@ export class StreamLane {
 
   #lend(): void {
     const { call, segment, epoch } = this.#options;
-    this.#lent = lendLog(segment, epoch, (terms, lent) => call.lend(terms, (taken) => this.#take(taken, lent)));
+    const lent = lendLog(segment, epoch, (terms, lent) => call.lend(terms, (taken) => this.#take(taken, lent)));
+    if (lent === 'busy') {
+      this.#hold();
+      return;
+    }
+    this.#letGo();
+    if (lent !== undefined) this.#lendAfter = LEND_AFTER;
+    this.#lent = lent;
+  }
+
+  /** What has come is dealt with, and then it is lent: acknowledging it looks again. */
+  #hold(): void {
+    const { call, clock } = this.#options;
+    if (this.#holding === undefined && !call.hold(true)) return;
+    this.#holding?.cancel();
+    this.#holding = clock.after(HOLD_MS, () => {
+      this.#lendAfter = Math.min(this.#lendAfter * PATIENCE, LEND_AFTER_MAX);
+      this.#inARow = 0;
+      this.#letGo();
+    });
+  }
+
+  #letGo(): void {
+    if (this.#holding === undefined) return;
+    this.#holding.cancel();
+    this.#holding = undefined;
+    this.#options.call.hold(false);
   }
 
   #take(taken: readonly TakenAppend[], lent: LentLog): void {
     let endLsn = 0n;
-    for (const { batches, syncMs, errno } of taken) {
+    for (const { batches, syncMs, aheadBytes, errno } of taken) {
       for (const { header, batch } of checkedBatchesIn(batches)) {
         lent.appended(header, batch);
         endLsn = header.endLsn;
       }
       if (errno !== 0) lent.failed(diskError(errno));
-      else if (syncMs > 0) lent.synced(syncMs);
+      else if (syncMs > 0) lent.synced(syncMs, aheadBytes);
     }
     this.#options.onTaken(taken, endLsn);
     lent.told();
