@@ -112,9 +112,11 @@ async function compileNative() {
   const { buildShim } = await import(pathToFileURL(path.join(ROOT, 'compute-node', 'native', 'build.mjs')).href);
   const { buildAppendLane } = await import(pathToFileURL(path.join(ROOT, 'packages', 'append-lane', 'native', 'build.mjs')).href);
   const { buildPageRedo } = await import(pathToFileURL(path.join(ROOT, 'packages', 'redo', 'native', 'build.mjs')).href);
+  const { buildWalCut } = await import(pathToFileURL(path.join(ROOT, 'packages', 'wal-cut', 'native', 'build.mjs')).href);
   buildShim();
   buildAppendLane();
   buildPageRedo();
+  buildWalCut();
 }
 
 // Compiled code of earlier runs: programs, and the pods they run, start in half the time.

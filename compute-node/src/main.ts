@@ -5,6 +5,7 @@ import { systemClock } from '@kube-aurora/clock';
 import { Shutdown, collectProcessMetrics, createLogger, describeConfig, letHeapGrow, runMain, serveStatus } from '@kube-aurora/process';
 import { credentialsOf } from '@kube-aurora/rpc';
 import { ProgramTls } from '@kube-aurora/tls';
+import { loadWalCut } from '@kube-aurora/wal-cut';
 import { accessFiles } from './access/access-files.ts';
 import { LoginRules } from './access/login-rules.ts';
 import { Adviser, type PageCounts } from './advice/adviser.ts';
@@ -52,6 +53,7 @@ const logger = createLogger('compute-agent', {
 /** Everything but what has a thread of its own. */
 async function runAgent(): Promise<void> {
   letHeapGrow(HEAP_GROWTH_PERCENT);
+  loadWalCut(process.env['AURORA_WAL_CUT']);
   const config = readAgentConfig(process.env, process.argv.slice(2));
   const registry = new Registry();
   collectProcessMetrics(registry);

@@ -12,6 +12,7 @@ import {
   type StreamRecord,
 } from '@kube-aurora/pg-format';
 import { RecordRun, recordsOf, sealRedoBatch } from '@kube-aurora/volume';
+import { RunningTransactions } from './running-transactions.ts';
 import { WalReader, type WalSource } from './wal-reader.ts';
 
 const SYSTEM = 42n;
@@ -39,8 +40,13 @@ class Postgres implements WalSource {
     this.#memory = new WalPageWriter({ systemIdentifier: SYSTEM, timeline, startLsn: START });
   }
 
-  insert(bytes: number, info: number = OPCODE.XLOG.NOOP, mainData: Buffer = Buffer.alloc(bytes, this.records.length + 1)): StreamRecord {
-    const raw = buildRecord({ rmid: RMGR.XLOG, info, xid: 0, prev: this.#last, mainData });
+  insert(
+    bytes: number,
+    info: number = OPCODE.XLOG.NOOP,
+    mainData: Buffer = Buffer.alloc(bytes, this.records.length + 1),
+    [rmid, xid]: readonly [number, number] = [RMGR.XLOG, 0],
+  ): StreamRecord {
+    const raw = buildRecord({ rmid, info, xid, prev: this.#last, mainData });
     const record = { ...this.#memory.append(raw), raw };
     this.#last = record.lsn;
     this.records.push(record);
@@ -202,6 +208,37 @@ describe('passes over WAL that goes on being written', () => {
     expect(reader.hasNews(long.endLsn - PAGE)).toBe(false);
     expect(pass(postgres.write(long.endLsn))).toEqual([long.lsn]);
   });
+});
+
+it('knows from the records that are cut many at a time which transactions run', () => {
+  const runningXacts = (oldest: number): Buffer => {
+    const mainData = Buffer.alloc(24);
+    mainData.writeUInt32LE(oldest, 16);
+    return mainData;
+  };
+  const step = fc.oneof(
+    { weight: 6, arbitrary: fc.record({ rmid: fc.constant(RMGR.HEAP), info: fc.constant(0), xid: fc.nat(6) }) },
+    { weight: 3, arbitrary: fc.record({ rmid: fc.constant(RMGR.XACT), info: fc.constantFrom(0x00, 0x20), xid: fc.nat(6) }) },
+    {
+      weight: 1,
+      arbitrary: fc.record({ rmid: fc.constant(RMGR.STANDBY), info: fc.constant(OPCODE.STANDBY.RUNNING_XACTS), xid: fc.nat(6) }),
+    },
+  );
+  fc.assert(
+    fc.property(fc.array(step, { minLength: 1, maxLength: 60 }), (steps) => {
+      const postgres = new Postgres();
+      const { pass, reader } = readerOf(postgres);
+      const running = new RunningTransactions();
+      for (const { rmid, info, xid } of steps) {
+        const isList = rmid === RMGR.STANDBY;
+        const { lsn: at, raw } = postgres.insert(0, info, isList ? runningXacts(xid + 3) : Buffer.alloc(30), [rmid, isList ? 0 : xid + 3]);
+        running.note(Number(at), raw, 0, raw.length);
+      }
+      pass(postgres.write(postgres.records.at(-1)?.endLsn ?? START));
+      expect(reader.runningLsn).toBe(BigInt(running.oldestLsn ?? reader.position));
+    }),
+    { numRuns: 100 },
+  );
 });
 
 it('gives what a PostgreSQL writes on a timeline of its own as on the volume’s, each record as long and where it was', () => {

@@ -8,6 +8,7 @@ import {
   type Lsn,
 } from '@kube-aurora/pg-format';
 import type { RecordRun } from '@kube-aurora/volume';
+import { RunCutter, type NoteRecord } from '@kube-aurora/wal-cut';
 import { RunningTransactions } from './running-transactions.ts';
 
 /** Where WAL bytes come from: pg_wal of our PostgreSQL (LocalWal). */
@@ -43,6 +44,9 @@ export class WalReader {
   readonly #decoder: WalStreamDecoder;
   readonly #source: WalSource;
   readonly #running = new RunningTransactions();
+  readonly #cutter: RunCutter;
+  /** Kept, so that a call makes no function. */
+  readonly #note: NoteRecord = (lsn, bytes, start, length) => this.#running.note(lsn, bytes, start, length);
   /** A record whose head is final and which ends later than what was written when it was met. */
   #waitsFor: BegunRecord | undefined;
   #passEnd: bigint;
@@ -52,6 +56,7 @@ export class WalReader {
   constructor(source: WalSource, startLsn: Lsn, prev: Lsn, systemIdentifier: bigint) {
     this.#source = source;
     this.#decoder = new WalStreamDecoder(startLsn, { prev, systemIdentifier });
+    this.#cutter = new RunCutter(systemIdentifier);
     this.#passEnd = startLsn;
   }
 
@@ -98,6 +103,8 @@ export class WalReader {
     const lastPage = this.#passEnd - BigInt(WAL_PAGE_BYTES);
     try {
       for (;;) {
+        // Nearly all records; what it leaves is the decoder's: a record that chunks divide, the end of what was written, damage.
+        if (this.#cutter.cut(decoder, run, bytesMax, this.#note) > 0 && run.byteLength >= bytesMax) return 'full';
         if (decoder.advance()) {
           const { lsn, endLsn, bytes, start, length } = decoder.record;
           const renamed = timeline === undefined ? undefined : recordOnTimeline(bytes, start, length, timeline);

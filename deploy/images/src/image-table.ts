@@ -3,6 +3,7 @@
 
 export const IMAGE_NAMES = ['operator', 'storage-daemon', 'compute-node', 'console'] as const;
 export type ImageName = (typeof IMAGE_NAMES)[number];
+export type AddonName = 'appendLane' | 'pageRedo' | 'walCut';
 
 /** A file of an npm package that is taken as it is. */
 export interface PackageFiles {
@@ -23,8 +24,8 @@ export interface ImageSpec {
   readonly packageFiles: readonly PackageFiles[];
   /** The console's page, beside its program. */
   readonly page?: boolean;
-  /** The addons of storage: append lanes (packages/append-lane), and redo in C (packages/redo). */
-  readonly storageAddons?: boolean;
+  /** What of ours Node loads: append lanes (packages/append-lane), redo in C (packages/redo), the cutting of WAL (packages/wal-cut). */
+  readonly addons?: readonly AddonName[];
   /** PostgreSQL, the shim, and the shell and locale that PostgreSQL's initdb needs. */
   readonly postgres: boolean;
   readonly env: Readonly<Record<string, string>>;
@@ -42,6 +43,7 @@ export const PLACE = {
   shim: 'app/lib/libaurora_shim.so',
   appendLane: 'app/lib/append_lane.node',
   pageRedo: 'app/lib/page_redo.node',
+  walCut: 'app/lib/wal_cut.node',
   licenses: 'usr/share/licenses',
   sbom: 'usr/share/sbom',
 } as const;
@@ -83,7 +85,7 @@ export const IMAGES: Readonly<Record<ImageName, ImageSpec>> = {
       // Read at the start, from two directories above the bundle.
       { dependent: 'storage-daemon', package: 'grpc-health-check', from: 'proto', to: 'app/proto' },
     ],
-    storageAddons: true,
+    addons: ['appendLane', 'pageRedo'],
     postgres: false,
     env: { ...COMMON_ENV, AURORA_APPEND_LANE: `/${PLACE.appendLane}`, AURORA_PAGE_REDO: `/${PLACE.pageRedo}` },
     ports: [7001, 7002, 7004],
@@ -94,8 +96,14 @@ export const IMAGES: Readonly<Record<ImageName, ImageSpec>> = {
     description: 'PostgreSQL 18 and the agent that runs it on a volume.',
     entry: 'compute-node/src/main.ts',
     packageFiles: [],
+    addons: ['walCut'],
     postgres: true,
-    env: { ...COMMON_ENV, AURORA_PG_BIN: `/${PLACE.postgres}/bin`, AURORA_SHIM_LIBRARY: `/${PLACE.shim}` },
+    env: {
+      ...COMMON_ENV,
+      AURORA_PG_BIN: `/${PLACE.postgres}/bin`,
+      AURORA_SHIM_LIBRARY: `/${PLACE.shim}`,
+      AURORA_WAL_CUT: `/${PLACE.walCut}`,
+    },
     ports: [5432, 7003],
   },
   console: {

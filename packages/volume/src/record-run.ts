@@ -47,6 +47,25 @@ export class RecordRun {
   }
 
   /**
+   * All the memory there is: whoever writes records behind the last one, in the form that they have here, says so by `written`. Holds until
+   * a record is added or the run is cleared.
+   */
+  get memory(): Buffer {
+    return this.#bytes;
+  }
+
+  /** `count` records that follow were written there, up to `byteLength` in all; the first is at `startLsn`. Throws RangeError as `add` does. */
+  written(count: number, startLsn: number, endLsn: number, byteLength: number): void {
+    if (this.#count > 0 && startLsn < this.#endLsn)
+      throw new RangeError(`a record at ${formatLsn(BigInt(startLsn) as Lsn)} does not follow the run`);
+    if (byteLength <= this.#at || byteLength > this.#bytes.length) throw new RangeError(`${byteLength} bytes were not written to a run`);
+    if (this.#count === 0) this.#startLsn = startLsn;
+    this.#count += count;
+    this.#endLsn = endLsn;
+    this.#at = byteLength;
+  }
+
+  /**
    * Adds the record [start, start + length) of `bytes`, which follows those before it. Throws RangeError when the run
    * would be too long for a batch, or the record does not follow: the caller's mistake.
    */
