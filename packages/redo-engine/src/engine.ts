@@ -77,6 +77,35 @@ export class EngineStateError extends Error {
 /** Is told of a page that a record changes; `replaces` as in {@link TouchedPage}. */
 export type TouchPage = (space: string, block: number, replaces: boolean) => void;
 
+/** Where records that are taken in many at once are noted: `count` places of each array, from `first` on. */
+export interface RecordPlaces {
+  readonly lsns: BigUint64Array;
+  /** Of a record's LSN in the log. */
+  readonly positions: Float64Array;
+  readonly lengths: Uint32Array;
+  readonly first: number;
+  readonly count: number;
+}
+
+/** A redo batch, of which records are taken in many at once. */
+export interface RecordsOf {
+  /** Each record stands behind its LSN (u64, little-endian), at a multiple of 8. */
+  readonly batch: Buffer;
+  /** Its first byte's in the log. */
+  readonly position: number;
+  /** The first of them, of its LSN, and where the last one ends. */
+  readonly at: number;
+  readonly end: number;
+  /** Records at or past it are not taken. */
+  readonly limit: number;
+}
+
+/**
+ * Is told of a page that records change which were taken in together. `refs` has, from `from` up to `to` and rising, which of them do: its number among them
+ * times two, and 1 more where it replaces the page, as in {@link TouchedPage}. Of use during the call.
+ */
+export type TouchMany = (space: string, block: number, refs: Uint32Array, from: number, to: number) => void;
+
 /** What a volume has beside its pages, as of one LSN. */
 export interface EngineState {
   /** End of the last record that it was brought forward by. */
@@ -89,6 +118,11 @@ export interface EngineState {
    * LSNs are numbers here, since this is what a daemon does for each record, and a bigint is made anew for each: exact up to 2^53.
    */
   take(bytes: Buffer, at: number, length: number, lsn: number, touch: TouchPage): readonly PageEffect[];
+  /**
+   * Takes in records as `take` does, of those that change pages alone: the first one, and all that follow up to one that is another, which `take` is to be asked
+   * for. Notes where they are, tells of each page once, and gives how many they are.
+   */
+  takeMany(of: RecordsOf, places: RecordPlaces, touch: TouchMany): number;
   /** Equal states give equal bytes. */
   encode(): Buffer;
   /** The pages that a compute is given with it, before it starts. */

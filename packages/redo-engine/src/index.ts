@@ -5,6 +5,8 @@ export {
   formatEngine,
   type EngineState,
   type PageEffect,
+  type RecordPlaces,
+  type RecordsOf,
   RedoError,
   type RedoEngine,
   type RedoPages,
@@ -12,6 +14,7 @@ export {
   type RedoRunner,
   type RedoSteps,
   type TouchedPage,
+  type TouchMany,
   type TouchPage,
 } from './engine.ts';
 export { EngineRegistry, EngineUnknownError } from './engine-registry.ts';

@@ -2,6 +2,7 @@
 #include <node_api.h>
 
 #include "run.h"
+#include "walk.h"
 
 enum { ARGUMENTS_MAX = 12, KEY_NUMBERS = 5, PAGES_KNOWN = 1024 };
 
@@ -111,6 +112,49 @@ static napi_value apply_run(napi_env env, napi_callback_info info) {
   return made;
 }
 
+/* What a walk found, in one array: three counts, pages, references, forks. */
+enum { WALK_COUNTS = 3, WALK_PAGES_AT = WALK_COUNTS, WALK_PAGE_NUMBERS = KEY_NUMBERS + 1 };
+enum { WALK_REFS_AT = WALK_PAGES_AT + WALK_PAGES_MAX * WALK_PAGE_NUMBERS, WALK_FORKS_AT = WALK_REFS_AT + WALK_REFS_MAX };
+enum { WALK_NUMBERS = WALK_FORKS_AT + WALK_FORKS_MAX * KEY_NUMBERS };
+
+/* (batch, first byte, end, its position, limit, known; LSNs, positions, lengths of places, first place, places; what is found): how many records were taken */
+static napi_value walk(napi_env env, napi_callback_info info) {
+  napi_value given[ARGUMENTS_MAX], made = NULL;
+  void *batch = NULL, *known = NULL;
+  size_t length = 0;
+  uint32_t at = 0, end = 0, from = 0, room = 0;
+  double limit = 0;
+  struct walk_of of = {0};
+  if (!arguments(env, info, 12, given)) return fail(env, "a wrong number of arguments");
+  if (napi_get_buffer_info(env, given[0], &batch, &length) != napi_ok || napi_get_value_uint32(env, given[1], &at) != napi_ok ||
+      napi_get_value_uint32(env, given[2], &end) != napi_ok || at > end || end > length)
+    return fail(env, "batch, first byte, end");
+  if (napi_get_value_double(env, given[3], &of.position) != napi_ok || napi_get_value_double(env, given[4], &limit) != napi_ok || !(limit >= 0 && limit < 0x1p63))
+    return fail(env, "position, limit");
+  if (napi_get_buffer_info(env, given[5], &known, &of.managers) != napi_ok) return fail(env, "known: bytes");
+  if (napi_get_value_uint32(env, given[9], &from) != napi_ok || napi_get_value_uint32(env, given[10], &room) != napi_ok) return fail(env, "places");
+  size_t places_end = (size_t)from + room;
+  uint64_t *lsns = array_of(env, given[6], napi_biguint64_array, places_end);
+  double *positions = array_of(env, given[7], napi_float64_array, places_end);
+  uint32_t *lengths = array_of(env, given[8], napi_uint32_array, places_end), *found = array_of(env, given[11], napi_uint32_array, WALK_NUMBERS);
+  if (lsns == NULL || positions == NULL || lengths == NULL || found == NULL) return fail(env, "arrays");
+  of.batch = batch;
+  of.at = at;
+  of.end = end;
+  of.limit = (uint64_t)limit;
+  of.known = known;
+  of.managers /= 16;
+  struct walk_places places = {.lsns = lsns + from, .positions = positions + from, .lengths = lengths + from, .room = room};
+  _Static_assert(sizeof(struct walk_page) == WALK_PAGE_NUMBERS * 4, "pages are given as their numbers");
+  struct walk result = {
+    .pages = (struct walk_page *)(found + WALK_PAGES_AT), .refs = found + WALK_REFS_AT, .forks = (struct page_key *)(found + WALK_FORKS_AT)};
+  napi_create_uint32(env, walk_records(&of, &places, &result), &made);
+  found[0] = result.page_count;
+  found[1] = result.fork_count;
+  found[2] = result.xid;
+  return made;
+}
+
 static void set(napi_env env, napi_value object, const char *name, napi_value value) {
   if (value != NULL) napi_set_named_property(env, object, name, value);
 }
@@ -132,16 +176,22 @@ static napi_value layouts(napi_env env) {
   TUPLE_ROWS(SET_TUPLE)
 #define SET_CONSTANT(name, value) set(env, made, #name, number(env, value));
   CONSTANT_ROWS(SET_CONSTANT)
+  set(env, made, "WALK_PAGES_AT", number(env, WALK_PAGES_AT));
+  set(env, made, "WALK_REFS_AT", number(env, WALK_REFS_AT));
+  set(env, made, "WALK_FORKS_AT", number(env, WALK_FORKS_AT));
+  set(env, made, "WALK_NUMBERS", number(env, WALK_NUMBERS));
   return made;
 }
 
 NAPI_MODULE_INIT() {
-  napi_value one = NULL, run = NULL;
+  napi_value one = NULL, run = NULL, walking = NULL;
   _Static_assert(sizeof(struct page_key) == KEY_NUMBERS * 4, "keys are given as their numbers");
   napi_create_function(env, "apply", NAPI_AUTO_LENGTH, apply_one, NULL, &one);
   napi_create_function(env, "run", NAPI_AUTO_LENGTH, apply_run, NULL, &run);
   set(env, exports, "apply", one);
   set(env, exports, "run", run);
+  napi_create_function(env, "walk", NAPI_AUTO_LENGTH, walk, NULL, &walking);
+  set(env, exports, "walk", walking);
   set(env, exports, "layouts", layouts(env));
   return exports;
 }

@@ -74,11 +74,12 @@ enum {
 };
 
 /* fork_flags and bimg_info (access/xlogrecord.h). */
-enum { FORK_MASK = 0x0f, HAS_IMAGE = 0x10, HAS_DATA = 0x20, SAME_REL = 0x80 };
+enum { FORK_MASK = 0x0f, HAS_IMAGE = 0x10, HAS_DATA = 0x20, WILL_INIT = 0x40, SAME_REL = 0x80 };
 enum { IMAGE_HAS_HOLE = 0x01, IMAGE_APPLY = 0x02, IMAGE_COMPRESSED = 0x1c };
 
 /* access/rmgrlist.h, and opcodes: the high nibble of info, in heap's two without 0x80, which says that the page is made anew. */
-enum { RMGR_XACT = 1, RMGR_HEAP2 = 9, RMGR_HEAP = 10, RMGR_BTREE = 11, RMGR_HASH = 12, RMGR_GIST = 14 };
+enum { RMGR_XLOG = 0, RMGR_XACT = 1, RMGR_HEAP2 = 9, RMGR_HEAP = 10, RMGR_BTREE = 11, RMGR_HASH = 12, RMGR_GIST = 14 };
+enum { XLOG_OPCODE_MASK = 0xf0, XLOG_FPI_FOR_HINT = 0xa0, XLOG_FPI = 0xb0 };
 enum { HEAP_OPCODE_MASK = 0x70, INIT_PAGE = 0x80 };
 enum { HEAP_INSERT = 0x00, HEAP_DELETE = 0x10, HEAP_UPDATE = 0x20, HEAP_HOT_UPDATE = 0x40, HEAP_CONFIRM = 0x50, HEAP_LOCK = 0x60, HEAP_INPLACE = 0x70 };
 enum { HEAP2_PRUNE_ON_ACCESS = 0x10, HEAP2_PRUNE_VACUUM_SCAN = 0x20, HEAP2_PRUNE_VACUUM_CLEANUP = 0x30 };

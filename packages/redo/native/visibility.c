@@ -44,6 +44,33 @@ static struct cleared cleared_by(const struct record *record) {
   return cleared;
 }
 
+/* The byte of main data that says so: of the records that have one. */
+static bool has_flags(const struct record *record) {
+  uint32_t opcode = record->info & HEAP_OPCODE_MASK;
+  uint32_t due = 0;
+  if (record->rmid == RMGR_HEAP) {
+    if (opcode == HEAP_INSERT) due = XL_HEAP_INSERT_flags + 1;
+    if (opcode == HEAP_DELETE) due = XL_HEAP_DELETE_flags + 1;
+    if (opcode == HEAP_UPDATE || opcode == HEAP_HOT_UPDATE) due = XL_HEAP_UPDATE_flags + 1;
+    if (opcode == HEAP_LOCK) due = XL_HEAP_LOCK_flags + 1;
+  } else if (record->rmid == RMGR_HEAP2) {
+    if (opcode == HEAP2_MULTI_INSERT) due = XL_HEAP_MULTI_INSERT_flags + 1;
+    if (opcode == HEAP2_LOCK_UPDATED) due = XL_HEAP_LOCK_flags + 1;
+  }
+  return record->main_length >= due;
+}
+
+bool cleared_map_pages(const struct record *record, struct map_pages *pages) {
+  pages->count = 0;
+  if (!has_flags(record)) return false;
+  struct cleared cleared = cleared_by(record);
+  for (unsigned index = 0; index < cleared.count; index++) {
+    uint32_t number = cleared.blocks[index] / BLOCKS_PER_PAGE;
+    if (pages->count == 0 || pages->numbers[0] != number) pages->numbers[pages->count++] = number;
+  }
+  return true;
+}
+
 /* A block's two bits, moved to their place in its byte. */
 static uint8_t *byte_of(uint8_t *page, uint32_t heap_block) { return page + PAGE_HEADER_BYTES + heap_block % BLOCKS_PER_PAGE / 4; }
 static uint8_t shifted(uint32_t heap_block, uint32_t bits) { return (uint8_t)(bits << (heap_block & 3) * 2); }

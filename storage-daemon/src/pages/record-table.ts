@@ -1,3 +1,5 @@
+import type { RecordPlaces } from '@kube-aurora/redo-engine';
+
 /**
  * Where each record past the checkpoint stands in the log, by a running number (`seq`), so that an index entry is one
  * small number.
@@ -46,10 +48,9 @@ export class RecordTable {
     return chunk;
   }
 
-  /** `lsn` is exact: below 2^53. Gives the record's seq. */
-  push(lsn: number, position: number, length: number, lastOfBatch: boolean): number {
-    const seq = this.#next++;
-    const index = Math.floor(seq / CHUNK) - this.#firstChunk;
+  /** The chunk that the next record goes into. */
+  #chunkOfNext(): Chunk {
+    const index = Math.floor(this.#next / CHUNK) - this.#firstChunk;
     let chunk = this.#chunks[index];
     if (chunk === undefined) {
       const lsns = new BigUint64Array(CHUNK);
@@ -62,6 +63,29 @@ export class RecordTable {
       };
       this.#chunks[index] = chunk;
     }
+    return chunk;
+  }
+
+  /** Places for the next records, one at least and `most` at most: whoever fills them in calls `filled`. */
+  places(most: number): RecordPlaces {
+    const { lsns, positions, lengths } = this.#chunkOfNext();
+    const first = this.#next % CHUNK;
+    return { lsns, positions, lengths, first, count: Math.min(most, CHUNK - first) };
+  }
+
+  /** `count` of them, one at least, are filled in: of one batch, which may end with the last of them. */
+  filled(count: number, lastOfBatch: boolean): void {
+    const { flags } = this.#chunkOfNext();
+    const first = this.#next % CHUNK;
+    flags.fill(0, first, first + count);
+    if (lastOfBatch) flags[first + count - 1] = LAST_OF_BATCH;
+    this.#next += count;
+  }
+
+  /** `lsn` is exact: below 2^53. Gives the record's seq. */
+  push(lsn: number, position: number, length: number, lastOfBatch: boolean): number {
+    const chunk = this.#chunkOfNext();
+    const seq = this.#next++;
     const at = seq % CHUNK;
     chunk.words[2 * at] = lsn;
     chunk.words[2 * at + 1] = lsn / 0x1_0000_0000;

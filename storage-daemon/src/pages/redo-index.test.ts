@@ -29,6 +29,26 @@ it('has for each page the records that change it, in their order', () => {
   );
 });
 
+it('takes many of a page together as one by one', () => {
+  fc.assert(
+    fc.property(touches, fc.array(fc.nat({ max: 60 }), { maxLength: 6 }), (all, cuts) => {
+      const index = new RedoIndex();
+      const places = [0, ...cuts.map((cut) => Math.min(cut, all.length)).toSorted((a, b) => a - b), all.length];
+      for (const [nth, from] of places.slice(0, -1).entries()) {
+        const some = all.slice(from, places[nth + 1]);
+        for (const { page: one } of some.filter((touch, at) => some.findIndex((other) => isSame(other.page, touch.page)) === at)) {
+          // Others' stand before and behind them.
+          const refs = Uint32Array.from([77, ...refsIn(some, one), 88]);
+          index.addMany(one.space, one.block, from, refs, 1, refs.length - 1);
+        }
+      }
+      const expected = filled(all);
+      expect([index.refs, index.pages, index.takeLongest()]).toEqual([expected.refs, expected.pages, expected.takeLongest()]);
+      for (const { page: one } of all) expect(index.refsOf(one)).toEqual(refsIn(all, one));
+    }),
+  );
+});
+
 it('gives the pages with redo below a record in key order, of some spaces where that is asked', () => {
   fc.assert(
     fc.property(touches, fc.nat({ max: 60 }), fc.constantFrom('', 'a', 'ab', 'b\u00ff'), (all, seq, spaces) => {

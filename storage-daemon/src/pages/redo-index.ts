@@ -58,21 +58,42 @@ export class RedoIndex {
 
   /** Notes that record `seq` changes the page. Returns how many references the page has now. */
   add(space: string, block: number, replaces: boolean, seq: number): number {
-    let found = this.#find(space);
-    if (found === undefined) {
-      found = { space, pages: new Map() };
-      this.#spaces.set(space, found);
-      this.#foundLast(found);
-    }
+    const pages = this.#pagesOf(space);
     const ref = seq * 2 + (replaces ? 1 : 0);
-    const refs = found.pages.get(block);
-    this.#refs++;
+    const refs = pages.get(block);
     if (refs === undefined) {
-      found.pages.set(block, [ref]);
+      pages.set(block, [ref]);
       this.#pages++;
-      return 1;
+    } else refs.push(ref);
+    return this.#added(1, refs?.length ?? 1);
+  }
+
+  /** The same of many records, at least one, `refs` from `from` up to `to`: their numbers count from `seq` on. */
+  addMany(space: string, block: number, seq: number, refs: Uint32Array, from: number, to: number): number {
+    const pages = this.#pagesOf(space);
+    const count = to - from;
+    let known = pages.get(block);
+    if (known === undefined) {
+      known = [seq * 2 + (refs[from] ?? 0)];
+      from++;
+      pages.set(block, known);
+      this.#pages++;
     }
-    const count = refs.push(ref);
+    for (let at = from; at < to; at++) known.push(seq * 2 + (refs[at] ?? 0));
+    return this.#added(count, known.length);
+  }
+
+  #pagesOf(space: string): Map<number, PageRefs> {
+    const found = this.#find(space);
+    if (found !== undefined) return found.pages;
+    const made = { space, pages: new Map<number, PageRefs>() };
+    this.#spaces.set(space, made);
+    this.#foundLast(made);
+    return made.pages;
+  }
+
+  #added(refs: number, count: number): number {
+    this.#refs += refs;
     if (count > this.#longest) this.#longest = count;
     return count;
   }

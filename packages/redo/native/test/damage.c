@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "../run.h"
+#include "../walk.h"
 
 static uint64_t state;
 
@@ -107,10 +108,36 @@ static void make_page(uint8_t *page) {
   if (any(4) == 0) put16(page + PAGE_lower + any(3) * 2, any(65536));
 }
 
+/* Twice in a batch, in memory of exactly its length: where what is left behind it is no whole record, and where it is. Gives how many were taken. */
+static uint32_t walk_over(uint32_t length, uint64_t lsn) {
+  static struct walk_page pages[WALK_PAGES_MAX];
+  static struct page_key forks[WALK_FORKS_MAX];
+  static uint32_t refs[WALK_REFS_MAX];
+  uint8_t known[16 * 32];
+  memset(known, 1, sizeof known);
+  size_t one = (8 + (size_t)length + 7) & ~(size_t)7, bytes = one + (any(2) == 0 ? one : any((uint32_t)one));
+  uint8_t *batch = calloc(1, bytes);
+  if (batch == NULL) abort();
+  for (size_t at = 0; at < bytes; at += one) {
+    memcpy(batch + at, &lsn, bytes - at < 8 ? bytes - at : 8);
+    if (bytes - at > 8) memcpy(batch + at + 8, record_bytes, bytes - at - 8 < length ? bytes - at - 8 : length);
+  }
+  uint64_t lsns[2];
+  double positions[2];
+  uint32_t lengths[2];
+  struct walk_of of = {.batch = batch, .end = bytes, .limit = UINT64_MAX, .known = known, .managers = 32};
+  struct walk_places places = {.lsns = lsns, .positions = positions, .lengths = lengths, .room = 2};
+  struct walk walk = {.pages = pages, .refs = refs, .forks = forks};
+  uint32_t taken = walk_records(&of, &places, &walk);
+  if (taken > 2 || (walk.page_count > 0 && pages[walk.page_count - 1].end > WALK_REFS_MAX)) abort();
+  free(batch);
+  return taken;
+}
+
 int main(int count, char **given) {
   if (count != 3) return 2;
   state = strtoull(given[1], NULL, 10) * 2654435761u + 88172645463325252u;
-  unsigned long outcomes[3] = {0}, records = 0, rounds = strtoul(given[2], NULL, 10);
+  unsigned long outcomes[3] = {0}, records = 0, walked = 0, rounds = strtoul(given[2], NULL, 10);
   uint8_t *page = malloc(PAGE_BYTES), before[PAGE_BYTES];
   if (page == NULL) abort();
   for (unsigned long round = 0; round < rounds; round++) {
@@ -139,9 +166,10 @@ int main(int count, char **given) {
         return 1;
       }
     }
+    walked += walk_over(length, (round + 1) << 16);
     free(raw);
   }
   free(page);
-  printf("%lu records: %lu applied, %lu refused, %lu not ours\n", records, outcomes[APPLIED], outcomes[REFUSED], outcomes[NOT_OURS]);
+  printf("%lu records: %lu applied, %lu refused, %lu not ours; %lu walked over\n", records, outcomes[APPLIED], outcomes[REFUSED], outcomes[NOT_OURS], walked);
   return 0;
 }

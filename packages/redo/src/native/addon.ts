@@ -22,6 +22,21 @@ export interface Addon {
     first: number,
     end: number,
   ): number;
+  /** Walks over records of a batch (native/walk.h), and gives how many were taken: walk.ts says what `found` has of them. */
+  walk(
+    batch: Buffer,
+    at: number,
+    end: number,
+    position: number,
+    limit: number,
+    known: Uint8Array,
+    lsns: BigUint64Array,
+    positions: Float64Array,
+    lengths: Uint32Array,
+    place: number,
+    places: number,
+    found: Uint32Array,
+  ): number;
   /** Offsets and constants that native/layout.h has, by name. */
   readonly layouts: Readonly<Record<string, number>>;
 }

@@ -13,7 +13,7 @@ const NONE: readonly Effect[] = [];
 /**
  * Whether PostgreSQL 18 has a record with that resource manager (22 of them) and high nibble of info: 16 entries each.
  */
-const KNOWN = knownRecords();
+export const KNOWN = knownRecords();
 
 function knownRecords(): Uint8Array {
   const known = new Uint8Array((RMGR.LOGICALMSG + 1) * 16);

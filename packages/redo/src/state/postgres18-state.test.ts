@@ -76,6 +76,59 @@ function refused(error: unknown): string {
 const named = (space: string, number: number, replaces: boolean): string =>
   `${Buffer.from(space, 'latin1').toString('hex')} ${number} ${replaces}`;
 
+const NO_BYTES = Buffer.alloc(0);
+
+/** Takes in records one after another, up to `most` together (0: one by one): what pages they change, and what came of it. */
+function recorded(raws: readonly Buffer[], most: number): { touched: Map<string, string>; outcome: string; together: number } {
+  const state = new Postgres18State(emptyVolumeState(MADE_CONTROL));
+  const touched = new Map<string, string>();
+  const touch = (page: string, record: number, replaces: boolean): void =>
+    void touched.set(page, `${touched.get(page) ?? ''} ${record}${replaces ? '!' : ''}`);
+  const starts: number[] = [];
+  let at = 16;
+  for (const raw of raws) {
+    starts.push(at);
+    at += (8 + raw.length + 7) & ~7;
+  }
+  const batch = Buffer.alloc(at);
+  raws.forEach((raw, nth) => {
+    batch.writeBigUInt64LE(BigInt(START + (starts[nth] ?? 0)), starts[nth]);
+    raw.copy(batch, (starts[nth] ?? 0) + 8);
+  });
+  let together = 0;
+  try {
+    for (let next = 0; next < raws.length;) {
+      const from = starts[next] ?? 0;
+      const places = { lsns: new BigUint64Array(9), positions: new Float64Array(9), lengths: new Uint32Array(9), first: 2, count: most };
+      const first = next;
+      const limit = START + (starts[next + 3] ?? at);
+      const count = state.takeMany({ batch, position: 1000, at: from, end: at, limit }, places, (space, block, refs, begin, end) => {
+        for (const ref of refs.subarray(begin, end)) touch(named(space, block, false), first + (ref >> 1), (ref & 1) === 1);
+      });
+      for (let nth = 0; nth < count; nth++) {
+        const start = starts[next + nth] ?? 0;
+        const place = 2 + nth;
+        expect([places.lsns[place], places.positions[place], places.lengths[place]]).toEqual([
+          BigInt(START + start),
+          1000 + start,
+          raws[next + nth]?.length,
+        ]);
+      }
+      // No more than there are places, and none at or past the limit.
+      expect(count).toBeLessThanOrEqual(Math.min(most, 3));
+      together += count;
+      next += count;
+      if (count > 0) continue;
+      const { length } = raws[next] ?? NO_BYTES;
+      const number = next++;
+      state.take(batch, from + 8, length, START + from, (space, block, replaces) => touch(named(space, block, false), number, replaces));
+    }
+    return { touched, outcome: `${state.endLsn} ${state.encode().toString('hex')}`, together };
+  } catch (error) {
+    return { touched: new Map(), outcome: refused(error), together };
+  }
+}
+
 describe('a record that is taken in where it stands', () => {
   it('does what it does decoded: to pages, to the state, and where it is refused', () => {
     fc.assert(
@@ -110,6 +163,30 @@ describe('a record that is taken in where it stands', () => {
         expect(taken.encode().equals(encodeVolumeState(state))).toBe(true);
       }),
     );
+  });
+
+  it('does the same when many are taken in together, and what is not of the kind is left', () => {
+    let together = 0;
+    fc.assert(
+      fc.property(
+        fc.array(records, { minLength: 1, maxLength: 12 }),
+        fc.array(fc.tuple(fc.nat(1000), fc.nat(255)), { maxLength: 2 }),
+        (made, damage) => {
+          const raws = made.map((one) => encoded(entry(one)));
+          for (const [at, byte] of damage) {
+            const raw = raws[at % raws.length] ?? NO_BYTES;
+            // Its length is checked before it comes here.
+            if (raw.length > 4 + (at % 97)) raw[4 + (at % 97)] = byte;
+          }
+          const [one, many] = [recorded(raws, 0), recorded(raws, 5)];
+          together += many.together;
+          expect(many.outcome).toEqual(one.outcome);
+          expect(many.touched).toEqual(one.touched);
+        },
+      ),
+      { numRuns: 400 },
+    );
+    expect(together).toBeGreaterThan(100);
   });
 
   it('is refused when its bytes are no record, with what is wrong and where', () => {

@@ -1,9 +1,10 @@
 import { decodeRecord, isSwitchRecord, type Lsn, RecordWalk, recordEndOffset, RMGR, WAL_SEGMENT_BYTES } from '@kube-aurora/pg-format';
-import type { EngineState, PageEffect, PageKey, TouchPage } from '@kube-aurora/redo-engine';
+import type { EngineState, PageEffect, PageKey, RecordPlaces, RecordsOf, TouchMany, TouchPage } from '@kube-aurora/redo-engine';
 import { databaseSpaces, relationSpaces, spaceOf } from '../page-space.ts';
 import { slruSpace, SLRU_MAX_PAGE } from '../slru/layout.ts';
 import { touchedPages, walkTouched } from '../touched-pages.ts';
-import { applyEffects, applyWalk } from './apply-effects.ts';
+import { RecordsWalk } from '../native/walk.ts';
+import { applyEffects, applyWalk, KNOWN } from './apply-effects.ts';
 import { encodeVolumeState } from './codec.ts';
 import { type Effect, SLRU_NAMES, type VolumeState } from './volume-state.ts';
 
@@ -11,6 +12,8 @@ const BLOCKS_MAX = 2 ** 32;
 const NO_EFFECTS: readonly PageEffect[] = [];
 /** Filled anew for each record; taking one in is synchronous. */
 const WALK = new RecordWalk();
+/** Likewise, made for the first volume: it is redo in C's. */
+let walkOfMany: RecordsWalk | undefined;
 
 /**
  * The volume's state as storage brings it forward: a record at a time, where it stands. Nearly all records change pages alone: those are walked
@@ -31,10 +34,29 @@ export class Postgres18State implements EngineState {
     if (walk.blocks === 0 || walk.rmid === RMGR.HASH) return this.#takeDecoded(bytes.subarray(at, at + length), lsn, touch);
     walkTouched(walk, touch);
     applyWalk(this.#state, walk);
+    this.#took(lsn, length, isSwitchRecord(walk.rmid, walk.info));
+    return NO_EFFECTS;
+  }
+
+  takeMany(of: RecordsOf, places: RecordPlaces, touch: TouchMany): number {
+    const walk = (walkOfMany ??= new RecordsWalk(KNOWN));
+    const count = walk.take(of, places);
+    if (count === 0) return 0;
+    const { relations, transactions } = this.#state;
+    transactions.observe(walk.xid);
+    walk.tellForks((spcOid, dbOid, relNumber, fork, block) => relations.touch(spcOid, dbOid, relNumber, fork, block));
+    const last = places.first + count - 1;
+    // A switch of WAL segments has no block.
+    this.#took(Number(places.lsns[last]), places.lengths[last] ?? 0, false);
+    walk.tellPages(touch);
+    return count;
+  }
+
+  /** The last record that changes pages begins at `lsn`. */
+  #took(lsn: number, length: number, isSwitch: boolean): void {
     const offset = lsn % WAL_SEGMENT_BYTES;
     this.#last = lsn;
-    this.#end = lsn - offset + recordEndOffset(offset, length, isSwitchRecord(walk.rmid, walk.info));
-    return NO_EFFECTS;
+    this.#end = lsn - offset + recordEndOffset(offset, length, isSwitch);
   }
 
   /** Records whose content matters to the state, or to which pages they change. */
