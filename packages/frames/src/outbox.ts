@@ -1,5 +1,12 @@
 import type { Duplex } from 'node:stream';
+import { FRAME_BYTES } from './frame-types.ts';
 import { LAYOUTS } from './layouts.ts';
+
+/**
+ * Memory from this size on is mapped when it is had and unmapped when it is given back (MALLOC_MMAP_THRESHOLD_ in packages/process), with a page fault for
+ * every 4 KiB. Node's TLS puts each write of several pieces together in memory of its own, and what it is encrypted to needs as much: so a write is shorter.
+ */
+const MAPPED_BYTES = 256 * 1024;
 
 /**
  * What a connection has to send, in one write a turn of the event loop: whoever has something says so, and is asked for
@@ -8,7 +15,7 @@ import { LAYOUTS } from './layouts.ts';
  * Invariant: beside what the senders keep themselves, which each bounds, at most SOCKET_BYTES_MAX and a frame wait in
  * the socket.
  */
-const SOCKET_BYTES_MAX = 256 * 1024;
+const SOCKET_BYTES_MAX = MAPPED_BYTES - FRAME_BYTES - 1024;
 /** Payloads up to this are copied behind their header: that costs less than a second piece in the write. */
 const COPY_BYTES_MAX = 4096;
 
