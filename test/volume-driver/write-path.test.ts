@@ -76,7 +76,7 @@ describe('the write path', () => {
     writer.writePath.stop();
     writer = await world.until(compute.write(96 * 1024));
     world.hang(3000, ...ALL);
-    for (let count = 0; count < 13; count++) writer.insert(6000);
+    for (let count = 0; count < 17; count++) writer.insert(6000);
     const before = writer.insert();
     writer.writePath.wrote(writer.wal.writtenLsn);
     expect(writer.writePath.sentLsn).toBeLessThan(before.lsn);
