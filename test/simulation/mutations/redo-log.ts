@@ -120,10 +120,10 @@ export const REDO_LOG: readonly Mutation[] = [
       },
       {
         file: 'storage-daemon/src/service/stream-lane.ts',
-        find: `    this.#isOver = true;
+        find: `    this.#letGo();
     this.#takeBack();
 `,
-        replace: `    this.#isOver = true;
+        replace: `    this.#letGo();
 `,
       },
     ],
