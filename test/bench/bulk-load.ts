@@ -6,7 +6,7 @@
  * Each figure is the seconds until the statement (or its last commit) was acknowledged, and the MB (10^6 bytes) of that
  * system's own WAL in it. COPY reads a file on the server's side, so that no client is measured. `--rows`, `--copy-mib`
  * and `--scale` size the work, `--only ours,alone,quorum` leaves systems out, `--cpu` adds CPU seconds by part, `--copies Full,Mixed` runs ours once
- * with each.
+ * with each, and `--plain-text` has our programs speak without TLS, as the peer's do.
  */
 import { createWriteStream } from 'node:fs';
 import { chmod, mkdtemp, rm } from 'node:fs/promises';
@@ -29,6 +29,7 @@ const { values } = parseArgs({
     only: { type: 'string' },
     cpu: { type: 'boolean', default: false },
     copies: { type: 'string', default: 'Full' },
+    'plain-text': { type: 'boolean', default: false },
   },
 });
 const COPY_LINE_TEXT = 'x'.repeat(90);
@@ -145,7 +146,7 @@ function rateRows(outcomes: readonly Outcome[]): string[][] {
   });
 }
 
-const systems = chosenSystems(values.only, { copies: copiesNamed(values.copies) });
+const systems = chosenSystems(values.only, { copies: copiesNamed(values.copies), plainText: values['plain-text'] });
 print(await requirePgbench());
 print(`at the start ${machineLoad()}\n`);
 const scratch = await mkdtemp(path.join(tmpdir(), 'ka-bulk-'));
