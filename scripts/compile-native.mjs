@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 
 const ROOT = join(import.meta.dirname, '..');
 const OUTPUT = join(ROOT, '.kube-aurora', 'build');
@@ -16,18 +16,28 @@ export function sourcesIn(directory) {
     .toSorted();
 }
 
+/** Content of C files of a directory, and of the headers of ours that they include, of whatever directory: by its path from there. */
+function readWithHeaders(directory, sources) {
+  const contents = new Map();
+  const due = [...sources];
+  for (let file = due.shift(); file !== undefined; file = due.shift()) {
+    if (contents.has(file)) continue;
+    const content = readFileSync(join(directory, file), 'utf8');
+    contents.set(file, content);
+    for (const [, name] of content.matchAll(/^#include "([^"]+)"/gm)) due.push(join(dirname(file), name));
+  }
+  return contents;
+}
+
 /**
- * Path of `sources` of `directory`, compiled to `<name>-<hash><extension>`: the hash is of sources and flags, so that a stale one is never
+ * Path of `sources` of `directory`, compiled to `<name>-<hash><extension>`: the hash is of sources, headers and flags, so that a stale one is never
  * loaded. `flags` are the library's own. Throws when there is no C compiler or it fails.
  */
 export function compileNative({ directory, name, extension = '.so', sources, flags, compiler = COMPILER, output = OUTPUT }) {
   const all = [...FLAGS, ...flags];
-  const headers = readdirSync(directory)
-    .filter((file) => file.endsWith('.h'))
-    .toSorted();
   // Nothing of this machine's paths is in it: the same sources give the same bytes wherever they lie.
   const hash = createHash('sha256').update(all.map((flag) => flag.replaceAll(ROOT, '.')).join(' '));
-  for (const file of [...headers, ...sources]) hash.update(`\0${file}\0`).update(readFileSync(join(directory, file)));
+  for (const [file, content] of readWithHeaders(directory, sources)) hash.update(`\0${file}\0`).update(content);
   const library = join(output, `${name}-${hash.digest('hex').slice(0, 16)}${extension}`);
   if (existsSync(library)) return library;
   mkdirSync(output, { recursive: true });
