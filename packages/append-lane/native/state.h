@@ -1,4 +1,4 @@
-/* What a connection is made of, for the files that make it: connection.c (the network and the thread) and taking.c (lanes). */
+/* What a connection is made of, for the files that make it: connection.c (the network and the thread), taking.c (lanes) and news.c. */
 #ifndef APPEND_LANE_STATE_H
 #define APPEND_LANE_STATE_H
 

@@ -8,15 +8,7 @@
 
 #include "../run.h"
 #include "../walk.h"
-
-static uint64_t state;
-
-static uint32_t any(uint32_t below) {
-  state ^= state << 13;
-  state ^= state >> 7;
-  state ^= state << 17;
-  return below == 0 ? 0 : (uint32_t)(state >> 16) % below;
-}
+#include "any.h"
 
 static void fill(uint8_t *at, size_t length) {
   for (size_t index = 0; index < length; index++) at[index] = (uint8_t)any(256);

@@ -9,20 +9,12 @@
 
 #include "../../../append-lane/native/crc32c.h"
 #include "../../../redo/native/bytes.h"
+#include "../../../redo/native/test/any.h"
 #include "../cut.h"
 #include "../layout.h"
 
 enum { PAGES = 12, RECORDS_MAX = 400, TIMELINE = 3 };
 static const uint64_t SYSTEM = 0x1234567890abcdef;
-
-static uint64_t state;
-
-static uint32_t any(uint32_t below) {
-  state ^= state << 13;
-  state ^= state >> 7;
-  state ^= state << 17;
-  return below == 0 ? 0 : (uint32_t)(state >> 16) % below;
-}
 
 static void due(bool holds, const char *what) {
   if (holds) return;
