@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -37,7 +38,6 @@ static void add_flags(struct connection *c, uint32_t flags, int error, const cha
 
 /* With the lock of the network. What does not go now waits for the thread. */
 void send_waiting(struct connection *c) {
-  if (c->tls != NULL) tls_outgoing(c->tls, &c->out);
   while (bytes_length(&c->out) > 0 && !c->is_broken) {
     ssize_t sent = send(c->socket, bytes_first(&c->out), bytes_length(&c->out), MSG_NOSIGNAL | MSG_DONTWAIT);
     if (sent < 0) {
@@ -85,15 +85,41 @@ static size_t send_pieces(struct connection *c, const struct piece *pieces, size
   return sent_bytes;
 }
 
-size_t connection_send(struct connection *c, const struct piece *pieces, size_t count) {
-  pthread_mutex_lock(&c->network_lock);
-  bool goes_as_it_is = c->tls == NULL && bytes_length(&c->out) == 0 && !c->is_ending && !c->is_broken;
+/* The same in TLS: pieces are put together to whole records, and sent as they are encrypted, while they are in the processor's caches. */
+static void send_records(struct connection *c, const struct piece *pieces, size_t count) {
+  unsigned char record[TLS_RECORD_BYTES];
+  size_t length = 0;
+  for (size_t index = 0; index < count; index++) {
+    const unsigned char *at = pieces[index].at;
+    for (size_t left = pieces[index].length; left > 0;) {
+      size_t part = least(left, sizeof record - length);
+      memcpy(record + length, at, part);
+      length += part;
+      at += part;
+      left -= part;
+      if (length < sizeof record) continue;
+      add_outgoing(c, record, length);
+      length = 0;
+      if (bytes_length(&c->out) >= SEND_BYTES) send_waiting(c);
+    }
+  }
+  add_outgoing(c, record, length);
+}
+
+static void send_plain(struct connection *c, const struct piece *pieces, size_t count) {
+  bool goes_as_it_is = bytes_length(&c->out) == 0 && !c->is_ending && !c->is_broken;
   size_t gone = goes_as_it_is ? send_pieces(c, pieces, count) : 0;
   for (size_t index = 0; index < count; index++) {
     size_t skipped = least(gone, pieces[index].length);
     gone -= skipped;
     if (skipped < pieces[index].length) add_outgoing(c, (const unsigned char *)pieces[index].at + skipped, pieces[index].length - skipped);
   }
+}
+
+size_t connection_send(struct connection *c, const struct piece *pieces, size_t count) {
+  pthread_mutex_lock(&c->network_lock);
+  if (c->tls == NULL) send_plain(c, pieces, count);
+  else send_records(c, pieces, count);
   send_waiting(c);
   size_t waiting = bytes_length(&c->out);
   c->is_full = waiting > 0;
@@ -332,6 +358,7 @@ struct connection *connection_start(int socket, struct tls *tls, const void *fir
   if (c == NULL) abort();
   c->socket = socket;
   c->tls = tls;
+  if (tls != NULL) tls_goes_to(tls, &c->out);
   c->tell = news;
   c->of = of;
   c->hello_left = AT_hello_size;

@@ -22,6 +22,8 @@ enum {
   TELL_BYTES = 256 * 1024,
   /* So much that it has not read, or not heard of: then nothing more is received. */
   UNREAD_BYTES_MAX = 1024 * 1024,
+  /* What is encrypted is sent when it is so much: each call sends whole records, and none waits in memory that is long out of the caches. */
+  SEND_BYTES = 4 * (TLS_RECORD_BYTES + 256),
   /* Memory that an empty buffer keeps: as much as pages take that are sent in one go, which would be mapped and zeroed anew each time. */
   KEPT_BYTES_MAX = 512 * 1024,
   /* Pieces that go to the kernel with one call. */

@@ -4,6 +4,7 @@
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
+#include <pthread.h>
 #include <stdio.h>
 
 struct tls_context {
@@ -16,6 +17,35 @@ struct tls {
   BIO *in;
   BIO *out;
 };
+
+/* Bytes to be sent as a BIO: a record is encrypted, and then is where it is sent from. */
+
+static int write_out(BIO *bio, const char *bytes, int length) {
+  if (length > 0) bytes_add(BIO_get_data(bio), bytes, (size_t)length);
+  return length;
+}
+
+static long control_out(BIO *bio, int command, long number, void *pointer) {
+  (void)bio;
+  (void)number;
+  (void)pointer;
+  return command == BIO_CTRL_FLUSH ? 1 : 0;
+}
+
+static BIO_METHOD *out_method;
+static pthread_once_t out_method_once = PTHREAD_ONCE_INIT;
+
+static void make_out_method(void) {
+  out_method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "bytes");
+  if (out_method == NULL || BIO_meth_set_write(out_method, write_out) != 1 || BIO_meth_set_ctrl(out_method, control_out) != 1) abort();
+}
+
+static BIO *out_bio(void) {
+  pthread_once(&out_method_once, make_out_method);
+  BIO *made = BIO_new(out_method);
+  if (made != NULL) BIO_set_init(made, 1);
+  return made;
+}
 
 /* As Node writes it: ERR_SSL_ and the reason's name. */
 static void name_problem(char *problem, size_t room) {
@@ -97,7 +127,7 @@ struct tls *tls_accept(struct tls_context *context) {
   if (tls == NULL) abort();
   tls->ssl = SSL_new(context->context);
   tls->in = BIO_new(BIO_s_mem());
-  tls->out = BIO_new(BIO_s_mem());
+  tls->out = out_bio();
   if (tls->ssl == NULL || tls->in == NULL || tls->out == NULL) abort();
   /* Nothing there yet is no end. */
   BIO_set_mem_eof_return(tls->in, -1);
@@ -105,6 +135,8 @@ struct tls *tls_accept(struct tls_context *context) {
   SSL_set_accept_state(tls->ssl);
   return tls;
 }
+
+void tls_goes_to(struct tls *tls, struct bytes *out) { BIO_set_data(tls->out, out); }
 
 void tls_free(struct tls *tls) {
   if (tls == NULL) return;
@@ -149,13 +181,6 @@ void tls_end(struct tls *tls) {
   ERR_clear_error();
   if (SSL_is_init_finished(tls->ssl)) SSL_shutdown(tls->ssl);
   ERR_clear_error();
-}
-
-void tls_outgoing(struct tls *tls, struct bytes *out) {
-  size_t waiting = BIO_ctrl_pending(tls->out);
-  if (waiting == 0) return;
-  int got = BIO_read(tls->out, bytes_reserve(out, waiting), (int)waiting);
-  if (got > 0) out->to += (size_t)got;
 }
 
 size_t tls_peer(struct tls *tls, unsigned char **der) {

@@ -3,21 +3,29 @@ import type { OnReadOpts } from 'node:net';
 /** A connection reads so much at once. */
 const READ_BYTES = 64 * 1024;
 /** What is read in pieces up to this is copied out of the memory that it came in, which is read into again. */
-const COPY_BYTES_MAX = 8 * 1024;
+const COPY_BYTES_MAX = 4 * 1024;
+/** What is left of memory is read into as long as it has room for a whole record of TLS, which is what comes at once. */
+const ROOM_BYTES_MIN = 16 * 1024;
 
 /**
  * For a connection, encrypted or not, whose bytes come to `take` without going through the queue of a stream: nobody reads it but by
- * listening, and nobody pauses it. An acknowledgement of 29 bytes costs no memory of READ_BYTES then, and half the processor time.
+ * listening, and nobody pauses it. An acknowledgement of 29 bytes costs no memory of READ_BYTES then, and half the processor time; records of
+ * pages, which stay where they came, share it.
+ *
+ * Invariant: what was given to `take` as it came is never read into again.
  */
 export function directRead(take: (bytes: Buffer) => void): OnReadOpts {
-  let memory = Buffer.allocUnsafeSlow(READ_BYTES);
+  let room = Buffer.allocUnsafeSlow(READ_BYTES);
   return {
-    buffer: () => memory,
+    buffer: () => room,
     callback: (bytes) => {
-      const read = memory.subarray(0, bytes);
-      // Whoever listens may keep views of it.
-      if (bytes > COPY_BYTES_MAX) memory = Buffer.allocUnsafeSlow(READ_BYTES);
-      take(bytes > COPY_BYTES_MAX ? read : Buffer.from(read));
+      const read = room.subarray(0, bytes);
+      if (bytes <= COPY_BYTES_MAX) {
+        take(Buffer.from(read));
+        return true;
+      }
+      room = room.length - bytes >= ROOM_BYTES_MIN ? room.subarray(bytes) : Buffer.allocUnsafeSlow(READ_BYTES);
+      take(read);
       return true;
     },
   };

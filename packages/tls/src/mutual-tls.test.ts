@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { connect as connectPlain, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { connect as connectTls } from 'node:tls';
@@ -23,17 +24,20 @@ describe.each([
   let daemon: TestProgram;
   let server: Server;
   let admitted: (Identity | undefined)[];
+  let streams: Duplex[];
   const port = (): number => (server.address() as AddressInfo).port;
 
   beforeEach(async () => {
     daemon = await programOf(STORAGE);
     admitted = [];
+    streams = [];
     const accept = daemon.tls.acceptor({
       part: 'frames',
       roles: ['compute'],
       ...carried,
       admitted: (stream, identity) => {
         admitted.push(identity);
+        streams.push(stream);
         stream.on('error', () => undefined);
         stream.on('data', (bytes: Buffer) => stream.write(Buffer.concat([Buffer.from('heard '), bytes])));
       },
@@ -62,6 +66,36 @@ describe.each([
     expect(await dial(await programOf(COMPUTE))).toBe('heard hello');
     expect(admitted).toEqual([{ namespace: 'default', cluster: 'demo', role: 'compute' }]);
     expect(daemon.logged).toEqual([]);
+  });
+
+  it('what is sent in many pieces, of lengths that end anywhere, arrives as it was sent, also at somebody who reads late', async () => {
+    const caller = await programOf(COMPUTE);
+    const stream = caller.tls.connect({ host: '127.0.0.1', port: port() }, TO_STORAGE);
+    await once(stream, 'secureConnect');
+    await expect.poll(() => streams.length).toBe(1);
+    const [sender] = streams;
+    stream.pause();
+    const sent: Buffer[] = [];
+    // In all more than the network holds.
+    for (let round = 0; round < 8; round++) {
+      sender?.cork();
+      for (let index = 0; index < 60; index++) {
+        const length = [13, 1 + ((round * 7919 + index * 104_729) % 12_000), 16 * 1024, 40_000][index % 4] ?? 1;
+        const piece = Buffer.alloc(length, round * 31 + index);
+        sender?.write(piece);
+        sent.push(piece);
+      }
+      sender?.uncork();
+    }
+    const all = Buffer.concat(sent);
+    let received = Buffer.alloc(0);
+    stream.on('data', (bytes: Buffer) => {
+      received = Buffer.concat([received, bytes]);
+    });
+    stream.resume();
+    await expect.poll(() => received.length).toBe(all.length);
+    expect(received.equals(all)).toBe(true);
+    stream.destroy();
   });
 
   const REFUSED: Record<string, { caller: () => Promise<ProgramOptions>; reason: string; who: RegExp }> = {
