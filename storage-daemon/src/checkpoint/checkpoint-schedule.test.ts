@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { isCheckpointDue } from './checkpoint-schedule.ts';
+import { backlogOf, isCheckpointDue } from './checkpoint-schedule.ts';
 
 const MIB = 1024 * 1024;
 const DAEMONS = 6;
@@ -50,4 +50,12 @@ describe('the turn to make a checkpoint', () => {
     expect(isCheckpointDue(limits, { checkpoint, appliedLsn: 2n, bytes: 1, refs: 100 })).toBe(false);
     expect(isCheckpointDue(limits, { checkpoint, appliedLsn: 1n, bytes: 100 * MIB, refs: 101 })).toBe(false);
   });
+});
+
+it('leaves three times what starts a checkpoint waiting, and takes all there is at four', () => {
+  const limits = { bytes: 48 * MIB, refs: 300_000, stagger: 0 };
+  const at = (mib: number, refs: number): number => backlogOf(limits, { bytes: mib * MIB, refs });
+  expect(at(48, 300_000)).toBeLessThan(0);
+  expect([at(144, 0), at(168, 0), at(192, 0)]).toEqual([0, 0.5, 1]);
+  expect([at(0, 900_000), at(0, 1_050_000), at(48, 1_200_000)]).toEqual([0, 0.5, 1]);
 });

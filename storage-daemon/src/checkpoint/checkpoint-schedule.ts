@@ -34,10 +34,15 @@ export function isCheckpointDue(limits: CheckpointLimits, { checkpoint, appliedL
   return bytes > limits.bytes * LEAST && stretch(appliedLsn) > stretch(checkpoint.lsn);
 }
 
-/** So many times what starts a checkpoint are past the last one when nothing else may be done before it is made. */
-const BACKLOG_FULL = 2;
+/**
+ * So many times what starts a checkpoint may be past the last one while a writer has much to write: what merging takes
+ * is taken from it, on a machine or a disk that both use, and a load is over sooner than so much has gathered.
+ */
+const BACKLOG_MAY = 3;
+/** When nothing else may be done before it is made. It bounds memory, and what is read again after a crash. */
+const BACKLOG_FULL = 4;
 
-/** How far behind checkpoints are: 0 or less while one is due at most, 1 when it must be made with all there is. */
+/** How far behind checkpoints are: 0 or less for what may wait, 1 when one must be made with all there is. */
 export function backlogOf(limits: CheckpointLimits, { bytes, refs }: Pick<SinceCheckpoint, 'bytes' | 'refs'>): number {
-  return Math.max((bytes / limits.bytes - MOST) / (BACKLOG_FULL - MOST), (refs / limits.refs - 1) / (BACKLOG_FULL - 1));
+  return (Math.max(bytes / limits.bytes, refs / limits.refs) - BACKLOG_MAY) / (BACKLOG_FULL - BACKLOG_MAY);
 }

@@ -50,6 +50,7 @@ export class Checkpointer {
   #checkpoint: Checkpoint;
   #target: Target | undefined;
   #asked = false;
+  #isAwaited = false;
   #restUntil = -Infinity;
   #hasRemovalsDue: boolean;
   #running: Promise<void> | undefined;
@@ -76,6 +77,11 @@ export class Checkpointer {
     return this.#running !== undefined;
   }
 
+  /** Does somebody who asked wait for the checkpoint under way, or the next? */
+  get isAwaited(): boolean {
+    return this.#isAwaited;
+  }
+
   get writtenTo(): bigint {
     return this.#writer.writtenTo;
   }
@@ -92,6 +98,7 @@ export class Checkpointer {
   /** Asks for a checkpoint whatever the limits say. */
   request(): void {
     this.#asked = true;
+    this.#isAwaited = true;
     this.maybeStart();
   }
 
@@ -188,6 +195,7 @@ export class Checkpointer {
     tombstones.dropCopiesBelow(target.lsn);
     table.dropBelow(limit);
     this.checkpoints++;
+    this.#isAwaited = this.#asked || this.#target !== undefined || this.#options.applier.isSnapshotWanted;
     if (log.failure === undefined) await this.#options.onCheckpoint(checkpoint);
     if (this.#hasRemovalsDue) await this.#makeRemovals();
   }

@@ -2,6 +2,7 @@ import type { PageKey } from '@kube-aurora/redo-engine';
 import { annulPoint, lastEpoch, type EpochStart, type RedoBatchHeader } from '@kube-aurora/volume';
 import { AnnulledAppliedError, type Applier } from '../checkpoint/applier.ts';
 import { Checkpointer } from '../checkpoint/checkpointer.ts';
+import { RedoInflow } from '../checkpoint/redo-inflow.ts';
 import { WorkPace } from '../checkpoint/work-pace.ts';
 import type { StoreEntry } from '../disk/keyed-store.ts';
 import { bytesOf, PageBuilder } from '../pages/page-builder.ts';
@@ -50,6 +51,7 @@ export class SegmentStorage extends RedoStorage {
   readonly #checkpointer: Checkpointer;
   readonly #scrub: Scrub;
   readonly #pace: WorkPace;
+  readonly #inflow: RedoInflow;
   readonly #unsubscribe: () => void;
   /** Appended and not yet with the applier, oldest first. */
   #accepted: Accepted[] = [];
@@ -71,7 +73,11 @@ export class SegmentStorage extends RedoStorage {
     const writtenTo = (): bigint => this.#checkpointer.writtenTo;
     const sources = { engine, log, table, index, tombstones, store, cache, keptFrom, writtenTo };
     const turns = { clock, sliceMs: limits.sliceMs };
-    const pace = new WorkPace(() => this.#checkpointer.backlog);
+    this.#inflow = new RedoInflow(() => clock.now());
+    const pace = new WorkPace(
+      () => this.#checkpointer.backlog,
+      () => this.#inflow.isMuch && !this.#checkpointer.isAwaited,
+    );
     this.#pace = pace;
     const builder = new PageBuilder(sources, turns);
     this.#builder = builder;
@@ -185,6 +191,7 @@ export class SegmentStorage extends RedoStorage {
   // Redo in ---------------------------------------------------------------------------------------------------------
 
   protected accept(header: RedoBatchHeader, position: number): void {
+    this.#inflow.note(header.totalBytes);
     this.#accepted.push({ header, position });
     this.#acceptedBytes += header.totalBytes;
   }
