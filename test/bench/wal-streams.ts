@@ -46,6 +46,14 @@ export const STREAMS: Readonly<Record<string, Workload>> = {
     setup: ['create table source (aid int, bid int, balance int, filler char(84))'],
     load: [`copy source from program 'seq 1 ROWS | sed "s/$/\t1\t0\t/"'`, 'vacuum source', 'alter table source add primary key (aid)'],
   },
+  rows: {
+    setup: ['create table rows (aid int, bid int, balance int, filler char(84))'],
+    load: [`copy rows from program 'seq 1 ROWS | sed "s/$/\t1\t0\t/"'`],
+  },
+  index: {
+    setup: ['create table indexed (i int, t text)', `insert into indexed select g, md5(g::text) from generate_series(1, ROWS) g`],
+    load: ['create index on indexed (i)', 'create index on indexed (t)'],
+  },
   heap: {
     setup: ['create table h (id int, n int, note text) with (fillfactor = 90)'],
     load: [

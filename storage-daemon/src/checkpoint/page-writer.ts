@@ -4,7 +4,8 @@ import type { PageVersion } from '../pages/stored-pages.ts';
 import { BUILD_PAGES_MAX, type Built, type PageBuilder } from '../pages/page-builder.ts';
 import type { PageSources } from '../pages/page-plan.ts';
 import type { PageTurn } from '../pages/page-turn.ts';
-import type { Turns } from '../pages/redo-run.ts';
+import type { BuildRoom, Turns } from '../pages/redo-run.ts';
+import { windowRoom } from '../redo-log/record-window.ts';
 import type { RepairingReader } from '../pages/repairing-reader.ts';
 import { refSeq } from '../pages/redo-index.ts';
 import type { WorkPace } from './work-pace.ts';
@@ -47,12 +48,12 @@ export class PageWriter {
   pagesWritten = 0;
   /** Highest LSN that pages were written as of. */
   writtenTo = 0n;
-  /** Pages are made in it and written from it, a slice after the other: a load makes thousands of them, which V8 would have to collect. */
-  readonly #room: Buffer;
+  /** Of one slice after the other, whose pages are written from it. */
+  readonly #room: BuildRoom;
 
   constructor(options: PageWriterOptions) {
     this.#options = options;
-    this.#room = Buffer.allocUnsafeSlow(SLICE_PAGES * options.engine.pageBytes);
+    this.#room = { pages: Buffer.allocUnsafeSlow(SLICE_PAGES * options.engine.pageBytes), log: windowRoom() };
   }
 
   /** Writes pages as of an LSN and drops their references to records before it. `to` is asked when a slice begins. */

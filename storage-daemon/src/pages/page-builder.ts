@@ -2,7 +2,7 @@ import type { PageKey } from '@kube-aurora/redo-engine';
 import { LogGoneError, type LogReadError } from '../redo-log/log-errors.ts';
 import { baseOf, needsStored, planPage, TooOldError, type PageSources } from './page-plan.ts';
 import type { StoredPages } from './stored-pages.ts';
-import { PAGE_SLOTS, RedoRun, type PageDraft, type Turns } from './redo-run.ts';
+import { PAGE_SLOTS, RedoRun, type BuildRoom, type PageDraft, type Turns } from './redo-run.ts';
 import { StoredValueError } from './stored-value.ts';
 
 /**
@@ -56,7 +56,7 @@ export class PageBuilder {
    * Invariant: redo that goes while a build waits is in versions that are stored by then, so the build that begins anew
    * finds them. It does so only when the log's start has moved, which each checkpoint does once.
    */
-  async build(pages: readonly PageKey[], lsn: bigint, purpose: Purpose, room?: Buffer): Promise<Built[]> {
+  async build(pages: readonly PageKey[], lsn: bigint, purpose: Purpose, room?: BuildRoom): Promise<Built[]> {
     if (pages.length > PAGE_SLOTS) throw new RangeError(`${pages.length} pages at once are more than ${PAGE_SLOTS}`);
     for (;;) {
       const { startLsn } = this.#from.log;
@@ -68,7 +68,7 @@ export class PageBuilder {
     }
   }
 
-  async #build(pages: readonly PageKey[], lsn: bigint, isRead: boolean, room: Buffer | undefined): Promise<Built[]> {
+  async #build(pages: readonly PageKey[], lsn: bigint, isRead: boolean, room: BuildRoom | undefined): Promise<Built[]> {
     const generation = this.#generation;
     const drafts = pages.map((page) => this.#draft(page, lsn, isRead));
     // Which records they need is looked up before any wait: a checkpoint meanwhile makes a version newer, and skips

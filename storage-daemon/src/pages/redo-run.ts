@@ -10,7 +10,7 @@ import {
   type TouchedPage,
 } from '@kube-aurora/redo-engine';
 import { LogReadError } from '../redo-log/log-errors.ts';
-import { RecordWindow, type LogStretch } from '../redo-log/record-window.ts';
+import { RecordWindow, type LogStretch, type WindowRoom } from '../redo-log/record-window.ts';
 import type { PagePlan, PageSources } from './page-plan.ts';
 import type { RecordTable } from './record-table.ts';
 import { refSeq } from './redo-index.ts';
@@ -35,6 +35,13 @@ export interface Turns {
   readonly sliceMs: number;
 }
 
+/** Memory of a caller that builds again and again: pages are made in it and the log is read into it, which V8 would have to collect otherwise. */
+export interface BuildRoom {
+  /** Of the pages of one build. */
+  readonly pages: Buffer;
+  readonly log: WindowRoom;
+}
+
 /** A page on its way from its base to its LSN. */
 export interface PageDraft {
   readonly plan: PagePlan;
@@ -57,7 +64,7 @@ export interface PageDraft {
 export class RedoRun {
   readonly #from: Pick<PageSources, 'engine' | 'log'>;
   readonly #slots: readonly PageDraft[];
-  readonly #room: Buffer | undefined;
+  readonly #room: BuildRoom | undefined;
   readonly #steps: RedoSteps;
   readonly #count: number;
   /** The drafts' own, or new ones where they did not exist. */
@@ -66,8 +73,8 @@ export class RedoRun {
   readonly #floors: BigUint64Array;
   readonly #applied: Uint32Array;
 
-  /** `room`: for pages that are new; without it each has memory of its own. */
-  constructor(from: Pick<PageSources, 'engine' | 'log' | 'table'>, slots: readonly PageDraft[], room?: Buffer) {
+  /** `room`: pages that are new are made there; without it each has memory of its own. */
+  constructor(from: Pick<PageSources, 'engine' | 'log' | 'table'>, slots: readonly PageDraft[], room?: BuildRoom) {
     this.#from = from;
     this.#room = room;
     this.#slots = slots;
@@ -91,7 +98,7 @@ export class RedoRun {
       from: this.#floors,
       applied: this.#applied,
     });
-    const window = new RecordWindow(log.reader, isRecent);
+    const window = new RecordWindow(log.reader, isRecent, this.#room?.log);
     let until = clock.now() + sliceMs;
     let looked = 0;
     for (let at = 0; at < this.#count;) {
@@ -111,7 +118,7 @@ export class RedoRun {
 
   #blank(slot: number): Buffer {
     const { pageBytes } = this.#from.engine;
-    return this.#room?.subarray(slot * pageBytes, (slot + 1) * pageBytes).fill(0) ?? Buffer.alloc(pageBytes);
+    return this.#room?.pages.subarray(slot * pageBytes, (slot + 1) * pageBytes).fill(0) ?? Buffer.alloc(pageBytes);
   }
 
   /** Applies records from step `at` on in one call of the engine, and the one that it leaves by itself; gives the step after them. */

@@ -6,7 +6,18 @@ import { LogReadError } from './log-errors.ts';
  * stretches it gives are views that the next one may overwrite.
  */
 const WINDOW_BYTES = 128 * 1024;
+/** Longer records are read by themselves. One that has the images of 33 pages, the most that PostgreSQL puts into one, is not among them. */
+const RECORD_BYTES_MAX = 512 * 1024;
 const NOTHING = Buffer.alloc(0);
+
+/** Memory that windows read into, one after another. It grows to the longest record that they meet. */
+export interface WindowRoom {
+  bytes: Buffer;
+}
+
+export function windowRoom(): WindowRoom {
+  return { bytes: NOTHING };
+}
 
 /** Bytes of the log from `position` on, unchecked. */
 export interface LogStretch {
@@ -18,14 +29,15 @@ export class RecordWindow {
   readonly #log: LogReader;
   readonly #isRecent: boolean;
   /** Made for the first stretch: what is read may all be in memory. */
-  #bytes: Buffer = NOTHING;
+  readonly #room: WindowRoom;
   #from = 0;
   #to = 0;
 
-  /** `isRecent`: records are looked for in memory before a stretch is read. */
-  constructor(log: LogReader, isRecent: boolean) {
+  /** `isRecent`: records are looked for in memory before a stretch is read. `room`: of nobody else's use meanwhile. */
+  constructor(log: LogReader, isRecent: boolean, room = windowRoom()) {
     this.#log = log;
     this.#isRecent = isRecent;
+    this.#room = room;
   }
 
   /** How far beyond a position one stretch reaches. */
@@ -40,12 +52,12 @@ export class RecordWindow {
     if (position < this.#from || end > this.#to) {
       const recent = this.#isRecent ? this.#log.recent(position, recordBytes, WINDOW_BYTES) : undefined;
       if (recent !== undefined) return { bytes: recent, position };
-      if (end - position > WINDOW_BYTES) return undefined;
-      if (this.#bytes === NOTHING) this.#bytes = Buffer.allocUnsafe(WINDOW_BYTES);
+      if (end - position > RECORD_BYTES_MAX) return undefined;
+      if (end - position > this.#room.bytes.length) this.#room.bytes = Buffer.allocUnsafeSlow(Math.max(WINDOW_BYTES, end - position));
       this.#from = position;
-      this.#to = position + this.#log.readInto(this.#bytes, position, () => Math.max(end, until()), lsn);
+      this.#to = position + this.#log.readInto(this.#room.bytes, position, () => Math.max(end, until()), lsn);
     }
-    return { bytes: this.#bytes.subarray(position - this.#from, this.#to - this.#from), position };
+    return { bytes: this.#room.bytes.subarray(position - this.#from, this.#to - this.#from), position };
   }
 
   /** One record by the position of its LSN field. Its LSN and CRC are checked. Throws LogReadError, LogGoneError. */
