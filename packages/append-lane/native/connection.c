@@ -1,3 +1,4 @@
+/* A connection's network and its thread. */
 #include "connection.h"
 
 #include <errno.h>
@@ -13,15 +14,13 @@
 #include "layout.h"
 #include "state.h"
 
-static size_t least(size_t one, size_t other) { return one < other ? one : other; }
-
 void wake_thread(struct connection *c) {
   uint64_t one = 1;
   /* Full or interrupted: it is awake. */
   if (write(c->alarm, &one, sizeof one) < 0) return;
 }
 
-static void tell(struct connection *c) {
+void tell(struct connection *c) {
   c->untold_since = 0;
   if (!atomic_exchange(&c->is_told, true)) c->tell(c->of);
 }
@@ -138,79 +137,7 @@ void connection_end(struct connection *c) {
   wake_thread(c);
 }
 
-/* What came ------------------------------------------------------------------------------------------------------------ */
-
-static void pass(struct connection *c, const unsigned char *at, size_t length) {
-  pthread_mutex_lock(&c->news_lock);
-  bytes_add(&c->news.passed, at, length);
-  pthread_mutex_unlock(&c->news_lock);
-}
-
-/* Goes through what was received: takes what is a lane's, passes on the rest. What is left is the beginning of a frame. */
-static void look_through(struct connection *c) {
-  const unsigned char *in = bytes_first(&c->in);
-  size_t length = bytes_length(&c->in), at = 0, passed_from = 0;
-  int64_t arrived_us = now_us();
-  bool has_passed = false;
-  struct group group = {.count = 0};
-  pthread_mutex_lock(&c->lanes_lock);
-  while (at < length) {
-    size_t left = length - at;
-    if (c->is_opaque) {
-      at = length;
-      continue;
-    }
-    if (c->hello_left > 0 || c->pass_left > 0) {
-      size_t *rest = c->hello_left > 0 ? &c->hello_left : &c->pass_left;
-      size_t bytes = least(*rest, left);
-      *rest -= bytes;
-      at += bytes;
-      continue;
-    }
-    if (left < AT_frame_size) break;
-    size_t payload = get_u32(in + at + AT_frame_length);
-    if (payload > FRAME_BYTES_MAX) {
-      c->is_opaque = true;
-      continue;
-    }
-    uint64_t stream = in[at + AT_frame_type] == FRAME_DATA ? get_u48(in + at + AT_frame_stream) : 0;
-    if (stream != 0 && stream == c->held_stream) {
-      c->is_held = c->is_between_messages;
-      if (c->is_held) break;
-      c->is_between_messages = (in[at + AT_frame_flags] & FRAME_MORE) == 0;
-    }
-    struct lane *lane = lane_of(c, stream);
-    if (lane == NULL || !lane->is_lent) {
-      c->pass_left = AT_frame_size + payload;
-      continue;
-    }
-    bool may_be_next = in[at + AT_frame_flags] == 0;
-    if (may_be_next && left < AT_frame_size + payload) break;
-    /* What was passed on before it comes first. */
-    if (at > passed_from) {
-      pass(c, in + passed_from, at - passed_from);
-      has_passed = true;
-    }
-    passed_from = at;
-    if (may_be_next && take(c, &group, lane, in + at + AT_frame_size, payload, arrived_us)) {
-      at += AT_frame_size + payload;
-      passed_from = at;
-      continue;
-    }
-    if (group.count > 0 && group.lane == lane) finish_group(c, &group, arrived_us);
-    end_lane(lane);
-  }
-  if (at > passed_from) {
-    pass(c, in + passed_from, at - passed_from);
-    has_passed = true;
-  }
-  /* Others need not wait for the disk. */
-  if (has_passed) tell(c);
-  finish_group(c, &group, arrived_us);
-  pthread_mutex_unlock(&c->lanes_lock);
-  bytes_drop(&c->in, at);
-  bytes_rest(&c->in, KEPT_BYTES_MAX);
-}
+/* Receiving ------------------------------------------------------------------------------------------------------------ */
 
 /* Of a connection in TLS. Gives whether the connection goes on. */
 static bool decrypt(struct connection *c, const void *bytes, size_t length) {
@@ -398,6 +325,7 @@ void connection_free(struct connection *c) {
   close(c->alarm);
   tls_free(c->tls);
   bytes_free(&c->in);
+  bytes_free(&c->together);
   bytes_free(&c->out);
   bytes_free(&c->news.passed);
   bytes_free(&c->news.taken);

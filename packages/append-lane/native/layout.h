@@ -23,7 +23,8 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "layouts are read as t
   row(batch_payload_crc, 56, 4) row(batch_header_crc, 60, 4) row(batch_size, 64, 0)                                                     \
   row(record_lsn, 0, 8) row(record_length, 8, 4)                                                                                        \
   row(taken_stream, 0, 8) row(taken_vdl, 8, 8) row(taken_pgmrpl, 16, 8) row(taken_bytes, 24, 4) row(taken_frame_bytes, 28, 4)           \
-  row(taken_sync_us, 32, 4) row(taken_wait_us, 36, 4) row(taken_errno, 40, 4) row(taken_ahead_bytes, 44, 4) row(taken_size, 48, 0)
+  row(taken_sync_us, 32, 4) row(taken_wait_us, 36, 4) row(taken_errno, 40, 4) row(taken_ahead_bytes, 44, 4) row(taken_frames, 48, 4)      \
+  row(taken_size, 52, 0)
 
 enum {
 #define LAYOUT_ENUM(name, offset, bytes) AT_##name = (offset),
@@ -31,10 +32,10 @@ enum {
 #undef LAYOUT_ENUM
 };
 
-/* packages/frames/src/frame-types.ts, packages/rpc (APPEND_RESULTS) and redo-batch-layout.ts; the same test holds them. */
+/* packages/frames/src/frame-types.ts, packages/rpc (APPEND_RESULTS), redo-batch-layout.ts and src/taken.ts here; the same test holds them. */
 #define CONSTANT_ROWS(row)                                                                                                              \
   row(FRAME_DATA, 2) row(FRAME_MORE, 1) row(FRAME_BYTES_MAX, 128 * 1024) row(RESULT_OK, 0) row(REDO_BATCH_MAGIC, 0x31424452)                                \
-  row(RECORD_LSN_BYTES, 8) row(RECORD_BYTES_MIN, 24)
+  row(RECORD_LSN_BYTES, 8) row(RECORD_BYTES_MIN, 24) row(MESSAGE_BYTES_MAX, 320 * 1024)
 
 enum {
 #define CONSTANT_ENUM(name, value) name = (value),

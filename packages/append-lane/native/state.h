@@ -1,4 +1,4 @@
-/* What a connection is made of, for the files that make it: connection.c (the network and the thread), taking.c (lanes) and news.c. */
+/* What a connection is made of, for the files that make it: connection.c (the network and the thread), incoming.c (what came), taking.c (lanes) and news.c. */
 #ifndef APPEND_LANE_STATE_H
 #define APPEND_LANE_STATE_H
 
@@ -10,8 +10,8 @@
 
 enum {
   LANES_MAX = 32,
-  /* Frames that are written and synced at once. */
-  GROUP_FRAMES_MAX = 64,
+  /* Messages that are written and synced at once. */
+  GROUP_MESSAGES_MAX = 64,
   READ_BYTES = 64 * 1024,
   /* What is there is read up to so much before it is looked at: what comes as fast as that shares a sync. */
   RECEIVE_BYTES_MAX = 256 * 1024,
@@ -26,8 +26,12 @@ enum {
   SEND_BYTES = 4 * (TLS_RECORD_BYTES + 256),
   /* Memory that an empty buffer keeps: as much as pages take that are sent in one go, which would be mapped and zeroed anew each time. */
   KEPT_BYTES_MAX = 512 * 1024,
+  /* Messages of several frames that are written at once, put together. */
+  TOGETHER_BYTES = KEPT_BYTES_MAX,
   /* Pieces that go to the kernel with one call. */
   PIECES_AT_ONCE = 64,
+  /* Of one message, that its stream's window may have cut anywhere. */
+  MESSAGE_FRAMES_MAX = 32,
   STACK_BYTES = 256 * 1024,
 };
 
@@ -43,6 +47,8 @@ struct connection {
 
   /* The thread's alone. */
   struct bytes in;
+  /* Messages of several frames, put together, until their group is finished. It has room for TOGETHER_BYTES or is empty: nothing in it moves. */
+  struct bytes together;
   size_t hello_left;
   /* Of a frame that is TypeScript's. With the lock of the lanes. */
   size_t pass_left;
@@ -80,16 +86,29 @@ static inline int64_t now_us(void) {
   return (int64_t)time.tv_sec * 1000000 + time.tv_nsec / 1000;
 }
 
+static inline size_t least(size_t one, size_t other) { return one < other ? one : other; }
+
 void wake_thread(struct connection *connection);
+/* TypeScript is to collect the news. */
+void tell(struct connection *connection);
+/* Goes through what was received: takes what is a lane's, passes on the rest. What is left is the beginning of a frame, or of a lane's message. */
+void look_through(struct connection *connection);
 /* With the lock of the network: encrypts, and sends what goes; what does not waits for the thread. */
 void add_outgoing(struct connection *connection, const void *bytes, size_t length);
 void send_waiting(struct connection *connection);
 
-/* Frames of one lane that go to disk at once. */
+/* Payloads of one message's frames. */
+struct payload {
+  const unsigned char *at;
+  size_t length;
+  uint32_t frames;
+};
+
+/* Messages of one lane that go to disk at once. */
 struct group {
   struct lane *lane;
-  struct next frames[GROUP_FRAMES_MAX];
-  size_t frame_bytes[GROUP_FRAMES_MAX];
+  struct next messages[GROUP_MESSAGES_MAX];
+  struct payload payloads[GROUP_MESSAGES_MAX];
   size_t count;
   /* What the lane has once it is written. */
   struct link end;
@@ -100,8 +119,8 @@ struct group {
 void stop_holding(struct connection *connection);
 struct lane *lane_of(struct connection *connection, uint64_t stream);
 void end_lane(struct lane *lane);
-/* Takes a frame's payload into the group, or says that it is not next. */
-bool take(struct connection *connection, struct group *group, struct lane *lane, const unsigned char *payload, size_t length, int64_t arrived_us);
+/* Takes a message into the group, or says that it is not next. */
+bool take(struct connection *connection, struct group *group, struct lane *lane, struct payload payload, int64_t arrived_us);
 /*
  * Writes, syncs, tells and acknowledges a group, in this order: whoever has seen the acknowledgement, and asks TypeScript, which collects the
  * news first, finds the batch there.

@@ -69,6 +69,8 @@ bool connection_reclaim(struct connection *c, uint64_t stream) {
   bool was_lent = lane != NULL && lane->is_lent;
   if (was_lent) end_lane(lane);
   pthread_mutex_unlock(&c->lanes_lock);
+  /* What has come of a message is to be passed on now. */
+  if (was_lent) wake_thread(c);
   return was_lent;
 }
 
@@ -90,12 +92,12 @@ static int write_pieces(int file, struct iovec *pieces, int count, uint64_t offs
   return 0;
 }
 
-static int write_frames(int file, const struct group *group, uint64_t offset) {
-  struct iovec pieces[GROUP_FRAMES_MAX];
+static int write_messages(int file, const struct group *group, uint64_t offset) {
+  struct iovec pieces[GROUP_MESSAGES_MAX];
   int count = 0;
   for (size_t index = 0; index < group->count; index++)
-    if (group->frames[index].length > 0)
-      pieces[count++] = (struct iovec){.iov_base = (void *)(uintptr_t)group->frames[index].batches, .iov_len = group->frames[index].length};
+    if (group->messages[index].length > 0)
+      pieces[count++] = (struct iovec){.iov_base = (void *)(uintptr_t)group->messages[index].batches, .iov_len = group->messages[index].length};
   return write_pieces(file, pieces, count, offset);
 }
 
@@ -127,7 +129,7 @@ static uint64_t filled_for(const struct lane *lane, uint64_t end) {
 /* Writes a group, fills the file ahead where that is due, and syncs. Gives errno. */
 static int write_group(struct lane *lane, const struct group *group) {
   uint64_t end = lane->offset + group->length;
-  int error = write_frames(lane->file, group, lane->offset);
+  int error = write_messages(lane->file, group, lane->offset);
   if (error == 0 && end > lane->filled) {
     lane->filled = filled_for(lane, end);
     error = write_zeros(lane->file, end, lane->filled);
@@ -139,7 +141,7 @@ static int write_group(struct lane *lane, const struct group *group) {
 static void add_taken(struct connection *c, const struct group *group, uint32_t sync_us, uint32_t wait_us, int error) {
   pthread_mutex_lock(&c->news_lock);
   for (size_t index = 0; index < group->count; index++) {
-    const struct next *next = &group->frames[index];
+    const struct next *next = &group->messages[index];
     size_t length = error == 0 ? next->length : 0;
     unsigned char *at = bytes_reserve(&c->news.taken, AT_taken_size + length);
     memset(at, 0, AT_taken_size);
@@ -147,7 +149,8 @@ static void add_taken(struct connection *c, const struct group *group, uint32_t 
     set_u64(at + AT_taken_vdl, next->vdl);
     set_u64(at + AT_taken_pgmrpl, next->pgmrpl);
     set_u32(at + AT_taken_bytes, (uint32_t)length);
-    set_u32(at + AT_taken_frame_bytes, (uint32_t)group->frame_bytes[index]);
+    set_u32(at + AT_taken_frame_bytes, (uint32_t)group->payloads[index].length);
+    set_u32(at + AT_taken_frames, group->payloads[index].frames);
     /* Of the whole group, told with its last. */
     bool is_last = index == group->count - 1;
     set_u32(at + AT_taken_sync_us, is_last ? sync_us : 0);
@@ -197,17 +200,18 @@ void finish_group(struct connection *c, struct group *group, int64_t arrived_us)
   group->length = 0;
 }
 
-bool take(struct connection *c, struct group *group, struct lane *lane, const unsigned char *payload, size_t length, int64_t arrived_us) {
-  if (group->count > 0 && (group->lane != lane || group->count == GROUP_FRAMES_MAX)) finish_group(c, group, arrived_us);
+bool take(struct connection *c, struct group *group, struct lane *lane, struct payload payload, int64_t arrived_us) {
+  if (group->count > 0 && (group->lane != lane || group->count == GROUP_MESSAGES_MAX)) finish_group(c, group, arrived_us);
   if (group->count == 0) {
     group->lane = lane;
     group->end = lane->end;
     group->length = 0;
   }
-  if (!lane_is_next(lane, group->end, lane->capacity - lane->offset - group->length, payload, length, &group->frames[group->count])) return false;
-  group->frame_bytes[group->count] = length;
-  group->end = group->frames[group->count].end;
-  group->length += group->frames[group->count].length;
+  struct next *next = &group->messages[group->count];
+  if (!lane_is_next(lane, group->end, lane->capacity - lane->offset - group->length, payload.at, payload.length, next)) return false;
+  group->payloads[group->count] = payload;
+  group->end = next->end;
+  group->length += next->length;
   group->count++;
   return true;
 }

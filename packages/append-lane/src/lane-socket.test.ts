@@ -11,7 +11,7 @@ import fc from 'fast-check';
 import { afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import { AppendLanes } from './append-lanes.ts';
 import type { Lane, LaneSocket, LaneTerms } from './lane-socket.ts';
-import type { TakenAppend } from './taken.ts';
+import { LANE_MESSAGE_BYTES_MAX, type TakenAppend } from './taken.ts';
 
 const STREAM = 5;
 const EPOCH = 7n;
@@ -96,9 +96,18 @@ function frame(payload: Buffer, { stream = STREAM, type = 2, flags = 0 } = {}): 
   return out;
 }
 
-function batchTo(from: bigint, to: bigint, { epoch = EPOCH, previousEpoch = EPOCH, pg = PG, fill = 1 } = {}): Buffer {
-  const raw = Buffer.alloc(40, fill);
-  raw.writeUInt32LE(40, 0);
+/** A message in so many frames, the last of which says that it is. */
+function inFrames(message: Buffer, count: number): Buffer[] {
+  const size = Math.ceil(message.length / count);
+  return Array.from({ length: count }, (_, index) =>
+    frame(message.subarray(index * size, (index + 1) * size), { flags: index < count - 1 ? 1 : 0 }),
+  );
+}
+const other = frame(Buffer.from('pages, please'), { stream: 9, type: 1 });
+
+function batchTo(from: bigint, to: bigint, { epoch = EPOCH, previousEpoch = EPOCH, pg = PG, fill = 1, bytes = 40 } = {}): Buffer {
+  const raw = Buffer.alloc(bytes, fill);
+  raw.writeUInt32LE(bytes, 0);
   return encodeRedoBatch({ pg, epoch, backlink: from, previousEpoch, records: [{ lsn: from, endLsn: to, raw }] as never });
 }
 
@@ -146,12 +155,52 @@ it('takes what is next: it is in the file, acknowledged, and told', async () => 
 
 it('several together cost one sync and one acknowledgement, and what is not of the lane comes by in order', async () => {
   lend();
-  const other = frame(Buffer.from('pages, please'), { stream: 9, type: 1 });
   client.write(Buffer.concat([other, frame(append(first)), frame(append(second)), frame(append()), other]));
   await expect.poll(() => passed.subarray(HELLO.length)).toEqual(Buffer.concat([other, other]));
   await expect.poll(() => acknowledgements()).toEqual([{ scl: 300n, epoch: EPOCH, result: 0, followed: 0 }]);
   await expect.poll(() => taken.map(({ batches }) => batches.length)).toEqual([first.length, second.length, 0]);
   expect(taken.filter(({ syncMs }) => syncMs > 0)).toHaveLength(1);
+});
+
+it('takes a message of several frames whole, and others with it', async () => {
+  const long = batchTo(200n, 300n, { bytes: 250 * 1024 });
+  const longer = batchTo(300n, 400n, { bytes: 300 * 1024 });
+  lend();
+  client.write(Buffer.concat([frame(append(first)), ...inFrames(append(long), 4), ...inFrames(append(longer), 5)]));
+  await expect.poll(() => acknowledgements().at(-1)?.scl).toBe(400n);
+  client.write(Buffer.concat(inFrames(append(batchTo(400n, 500n)), 32)));
+  await expect.poll(() => acknowledgements().at(-1)?.scl).toBe(500n);
+  lane?.refresh();
+  expect(taken.map(({ frames, frameBytes }) => [frames, frameBytes])).toEqual([
+    [1, append(first).length],
+    [4, append(long).length],
+    [5, append(longer).length],
+    [32, append(batchTo(400n, 500n)).length],
+  ]);
+  const all = Buffer.concat(taken.map(({ batches }) => batches));
+  expect(all.equals(Buffer.concat([first, long, longer, batchTo(400n, 500n)]))).toBe(true);
+  expect(logged().subarray(0, all.length).equals(all)).toBe(true);
+});
+
+it('tells at once what it took when a message stands still, since a window may be what that waits for', async () => {
+  lend();
+  const [begun = HELLO, ...rest] = inFrames(append(second), 2);
+  client.write(Buffer.concat([frame(append(first)), begun]));
+  await expect.poll(() => taken.length, { timeout: 100, interval: 5 }).toBe(1);
+  client.write(Buffer.concat(rest));
+  await expect.poll(() => acknowledgements().at(-1)?.scl).toBe(300n);
+});
+
+it('passes on what has come of a message when it is reclaimed in the middle of it', async () => {
+  lend();
+  const [begun = HELLO, end = HELLO] = inFrames(append(first), 2);
+  client.write(begun);
+  await setTimeout(20);
+  expect(passed).toEqual(HELLO);
+  lane?.reclaim();
+  await expect.poll(() => passed).toEqual(Buffer.concat([HELLO, begun]));
+  await send(end);
+  expect(taken).toEqual([]);
 });
 
 it('tells everything that it has acknowledged when it is asked, and goes on', async () => {
@@ -193,7 +242,12 @@ it.each([
   ['with bytes behind it', () => frame(append(first, Buffer.alloc(8)))],
   ['shorter than its fields', () => frame(Buffer.alloc(3))],
   ['with an LSN that is no number', () => frame(append(batchTo(100n, 0x20_0000_0000_0001n, { previousEpoch: 6n })))],
-  ['in several frames', () => frame(append(first), { flags: 1 })],
+  [
+    'with another stream’s frame in it',
+    () => Buffer.concat([...inFrames(append(first), 2).slice(0, 1), other, ...inFrames(append(first), 2).slice(1)]),
+  ],
+  ['longer than is taken', () => Buffer.concat(inFrames(Buffer.alloc(LANE_MESSAGE_BYTES_MAX + 1), 6))],
+  ['in too many frames', () => Buffer.concat(inFrames(append(first), 33))],
   ['that is the last', () => frame(append(first), { flags: 2 })],
 ])('leaves a message %s to others, and all that follows', async (_what, message) => {
   lend();
@@ -350,7 +404,8 @@ it('what is sent in many pieces arrives as it was sent, also where the network t
 it('whatever comes, however it is cut: what is next is taken, the rest passed on in order, and nothing is lost or made twice', async () => {
   const junk = fc.uint8Array({ minLength: 1, maxLength: 40 }).map((bytes) => frame(Buffer.from(bytes), { stream: 9, type: 1 }));
   const odd = fc.uint8Array({ minLength: 1, maxLength: 60 }).map((bytes) => frame(Buffer.from(bytes)));
-  const part = fc.oneof({ weight: 4, arbitrary: fc.constant('next') }, { weight: 3, arbitrary: junk }, { weight: 1, arbitrary: odd });
+  const next = fc.constantFrom('next', 'next', 'next in frames');
+  const part = fc.oneof({ weight: 4, arbitrary: next }, { weight: 3, arbitrary: junk }, { weight: 1, arbitrary: odd });
   let end = { lsn: 100n, epoch: 6n };
   let offset = 0;
   await fc.assert(
@@ -363,10 +418,11 @@ it('whatever comes, however it is cut: what is next is taken, the rest passed on
       const others: Buffer[] = [];
       let isLent = true;
       const all = parts.map((one) => {
-        if (one === 'next') {
+        if (typeof one === 'string') {
           const to = end.lsn + 100n;
           const batch = batchTo(end.lsn, to, { previousEpoch: end.epoch, fill: due.length });
-          const bytes = frame(append(batch));
+          const message = append(batch);
+          const bytes = one === 'next' ? frame(message) : Buffer.concat(inFrames(message, 3));
           if (!isLent) others.push(bytes);
           else {
             due.push(batch);

@@ -5,7 +5,7 @@ import { APPEND_RESULTS } from '../../rpc/src/hot-messages.ts';
 import { DATA, FRAME_BYTES_MAX, MORE } from '../../frames/src/frame-types.ts';
 import { RECORD_BYTES_MIN, RECORD_LSN_BYTES, REDO_BATCH_HEADER_BYTES, REDO_BATCH_MAGIC } from '../../volume/src/redo-batch-layout.ts';
 import { AppendLanes } from './append-lanes.ts';
-import { TAKEN } from './taken.ts';
+import { LANE_MESSAGE_BYTES_MAX, TAKEN } from './taken.ts';
 
 /** What native/layout.h says is what the tables here say: neither is changed alone. */
 
@@ -18,7 +18,7 @@ it.each([
   ['frame', LAYOUTS.frame, ['length', 'stream', 'type', 'flags']],
   ['append', LAYOUTS.append, ['vdl', 'pgmrpl']],
   ['acknowledgement', LAYOUTS.acknowledgement, ['scl', 'epoch', 'result', 'followed']],
-  ['taken', TAKEN, ['stream', 'vdl', 'pgmrpl', 'bytes', 'frame_bytes', 'sync_us', 'wait_us', 'errno', 'ahead_bytes']],
+  ['taken', TAKEN, ['stream', 'vdl', 'pgmrpl', 'bytes', 'frame_bytes', 'sync_us', 'wait_us', 'errno', 'ahead_bytes', 'frames']],
 ])('the layout %s', (name, layout, fields) => {
   expect(layout.rows.map((row) => row.at)).toEqual(fields.map((field) => native[`${name}_${field}`]));
   expect(layout.size).toBe(native[`${name}_size`]);
@@ -34,6 +34,7 @@ it('the hello’s length, and constants', () => {
     REDO_BATCH_MAGIC,
     RECORD_LSN_BYTES,
     RECORD_BYTES_MIN,
+    MESSAGE_BYTES_MAX: LANE_MESSAGE_BYTES_MAX,
   });
 });
 

@@ -1,5 +1,8 @@
 import { layout, u32, u64 } from '@kube-aurora/frames';
 
+/** The longest message that the thread takes; MESSAGE_BYTES_MAX of native/layout.h. It is less than half of a stream's window: its rest can always come. */
+export const LANE_MESSAGE_BYTES_MAX = 320 * 1024;
+
 /** A message of an Append stream that the thread has taken: its batches are on disk, and acknowledged. */
 export interface TakenAppend {
   readonly stream: number;
@@ -7,8 +10,9 @@ export interface TakenAppend {
   readonly pgmrpl: bigint;
   /** Back to back; a view, of use only while it is told. Empty: it said what is durable and read alone. */
   readonly batches: Buffer;
-  /** Of its frame's payload. */
+  /** Of its frames' payloads, and how many frames these are. */
   readonly frameBytes: number;
+  readonly frames: number;
   /** Milliseconds of the write and sync that brought it to disk, told with the last message of several; 0 with the others. */
   readonly syncMs: number;
   /** Seconds from its arrival to its acknowledgement. */
@@ -30,6 +34,7 @@ export const TAKEN = layout({
   waitUs: u32,
   errno: u32,
   aheadBytes: u32,
+  frames: u32,
 });
 
 /** Everything in what the thread has told. */
@@ -47,6 +52,7 @@ export function* takenIn(told: Buffer): Generator<TakenAppend, void, undefined> 
       waitSeconds: TAKEN.waitUs.get(told, at) / 1_000_000,
       errno: TAKEN.errno.get(told, at),
       aheadBytes: TAKEN.aheadBytes.get(told, at),
+      frames: TAKEN.frames.get(told, at),
     };
     at = to;
   }

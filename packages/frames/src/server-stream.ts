@@ -199,13 +199,14 @@ export class ServerStream extends Sender {
     if (!this.#isHeld) this.#tellEnd();
   }
 
-  /** A frame of so many bytes was taken by who has the connection, and answered or not, in `answerBytes`: it cost the window what others do. */
-  takenElsewhere(length: number, answerBytes: number): void {
+  /** Frames of so many bytes were taken by who has the connection, and answered or not, in `answerBytes`: they cost the window what others do. */
+  takenElsewhere(length: number, frames: number, answerBytes: number): void {
     if (this.#isOver) return;
-    this.#host.heard(LAYOUTS.frame.size + length);
+    this.#host.heard(frames * LAYOUTS.frame.size + length);
     this.#host.outbox.sentBytes += answerBytes;
-    this.#window -= length + FRAME_COST;
-    this.#take(length + FRAME_COST);
+    const cost = length + frames * FRAME_COST;
+    this.#window -= cost;
+    this.#take(cost);
   }
 
   /** The opener gave it up, or the connection is over. */

@@ -1,3 +1,4 @@
+import { LANE_MESSAGE_BYTES_MAX } from '@kube-aurora/append-lane';
 import { FRAME_BYTES, LAYOUTS, type HelloOptions } from '@kube-aurora/frames';
 import type { AuroraErrorCode } from './errors.ts';
 
@@ -36,6 +37,8 @@ export const APPEND_BYTES_MAX = 1056 * 1024 * 1024;
 
 /** Redo that an Append request takes along in one frame. A longer request goes in several. */
 export const APPEND_FRAME_REDO_BYTES = FRAME_BYTES - LAYOUTS.append.size;
+/** The most in a request that the thread of a connection takes. */
+export const LENT_REDO_BYTES_MAX = LANE_MESSAGE_BYTES_MAX - LAYOUTS.append.size;
 /** Of any engine. */
 const PAGE_BYTES_MAX = 64 * 1024;
 /** An answer is no longer, whatever page size the engine has. */

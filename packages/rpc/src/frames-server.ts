@@ -299,7 +299,8 @@ class FramedAppendCall extends FramedCall<AppendRequest> implements AppendCall {
     // An acknowledgement of before would come after a later one.
     if (this.#acknowledgement !== undefined) return undefined;
     return this.#lanes?.lend(this.stream.id, terms, (taken) => {
-      for (const { frameBytes, syncMs } of taken) this.stream.takenElsewhere(frameBytes, syncMs > 0 ? ACKNOWLEDGED_BYTES : 0);
+      for (const { frameBytes, frames, syncMs } of taken)
+        this.stream.takenElsewhere(frameBytes, frames, syncMs > 0 ? ACKNOWLEDGED_BYTES : 0);
       onTaken(taken);
     });
   }

@@ -1,7 +1,7 @@
 export * from './api.ts';
 export { SERVER_LIMITS, type ConnectionLimits, type Listening } from './bounded-listener.ts';
 export { credentialsOf, PLAIN_TEXT, type Credentials } from './credentials.ts';
-export { APPEND_FRAME_REDO_BYTES } from './frame-streams.ts';
+export { APPEND_FRAME_REDO_BYTES, LENT_REDO_BYTES_MAX } from './frame-streams.ts';
 export { listenFrames, FRAMES_LIMITS, type FramesListener, type FramesTraffic } from './frames-server.ts';
 export * from './hot-codec.ts';
 export * from './hot-messages.ts';

@@ -1,6 +1,6 @@
 import { getSystemErrorName } from 'node:util';
 import type { Clock, Timer } from '@kube-aurora/clock';
-import { APPEND_FRAME_REDO_BYTES, type AppendCall, type TakenAppend } from '@kube-aurora/rpc';
+import { LENT_REDO_BYTES_MAX, type AppendCall, type TakenAppend } from '@kube-aurora/rpc';
 import { checkedBatchesIn } from '@kube-aurora/volume';
 import type { LentLog } from '../redo-log/lent-log.ts';
 import { lendLog } from '../segment/lending.ts';
@@ -47,7 +47,7 @@ export class StreamLane {
   /** A request with so many bytes of redo came here. */
   passed(bytes: number): void {
     this.#takeBack();
-    this.#inARow = bytes <= APPEND_FRAME_REDO_BYTES ? this.#inARow + 1 : 0;
+    this.#inARow = bytes <= LENT_REDO_BYTES_MAX ? this.#inARow + 1 : 0;
   }
 
   /** Everything that was taken may be durable: lends the stream soon, where that is worth it. */
