@@ -29,7 +29,7 @@ static bool redo_insert(uint8_t *page, const struct record *record, const struct
     put16(empty + PAGE_special, PAGE_BYTES);
   }
   if (!page_find_place(is_init ? empty : page, TUPLE_HEADER_BYTES + rest, number, false, &place, refusal)) return false;
-  if (is_init) page_init(page);
+  if (is_init) page_init(page, 0);
   page_take_place(page, &place);
   uint8_t *tuple = page + place.offset;
   memcpy(tuple + TUPLE_HEADER_BYTES, block->data + WAL_TUPLE_HEADER_BYTES, rest);
@@ -126,11 +126,11 @@ static bool redo_update(uint8_t *page, const struct record *record, const struct
   uint8_t work[PAGE_BYTES], *target = page;
   if (!find_new_tuple(page, record, block, old, &made, refusal)) return false;
   if (is_init) {
-    page_init(work);
+    page_init(work, 0);
     target = work;
   }
   if (!page_find_place(target, TUPLE_HEADER_BYTES + made.rest_length + made.prefix + made.suffix, number, false, &place, refusal)) return false;
-  if (is_init) page_init(page);
+  if (is_init) page_init(page, 0);
   if (old != 0) supersede(page, record, old, block->number);
   page_take_place(page, &place);
   uint8_t *tuple = page + place.offset, *to = tuple + TUPLE_HEADER_BYTES;

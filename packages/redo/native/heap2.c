@@ -107,7 +107,7 @@ static bool redo_multi_insert(uint8_t *page, const struct record *record, const 
   if (!has_main(record, XL_HEAP_MULTI_INSERT_offsets, refusal)) return false;
   uint32_t flags = record->main[XL_HEAP_MULTI_INSERT_flags], tuples = get16(record->main + XL_HEAP_MULTI_INSERT_ntuples), from = 0;
   if (!is_init && !has_main(record, XL_HEAP_MULTI_INSERT_offsets + tuples * 2, refusal)) return false;
-  if (is_init) page_init(page);
+  if (is_init) page_init(page, 0);
   for (uint32_t index = 0; index < tuples; index++) {
     uint32_t number = is_init ? index + 1 : get16(record->main + XL_HEAP_MULTI_INSERT_offsets + index * 2);
     from = (from + 1) & ~(uint32_t)1;

@@ -14,7 +14,7 @@
 #define TUPLE_ROWS(row) \
   row(xmin, 0) row(xmax, 4) row(field3, 8) row(ctid_block_high, 12) row(ctid_block_low, 14) row(ctid_offset, 16) row(infomask2, 18) row(infomask, 20) row(hoff, 22)
 /* BTPageOpaqueData (access/nbtree.h), in the special space. */
-#define BTREE_OPAQUE_ROWS(row) row(flags, 12)
+#define BTREE_OPAQUE_ROWS(row) row(prev, 0) row(next, 4) row(level, 8) row(flags, 12) row(cycle_id, 14)
 /* IndexTupleData (access/itup.h): t_tid, then t_info. */
 #define INDEX_TUPLE_ROWS(row) row(tid_offset, 4) row(info, 6)
 /* Main data of heap's records (access/heapam_xlog.h). */
@@ -25,6 +25,12 @@
 #define XL_HEAP_MULTI_INSERT_ROWS(row) row(flags, 0) row(ntuples, 2) row(offsets, 4)
 #define XL_HEAP_VISIBLE_ROWS(row) row(horizon, 0) row(flags, 4)
 #define XL_HEAP_PRUNE_ROWS(row) row(reason, 0) row(flags, 1)
+/* The same of B-tree's (access/nbtxlog.h). */
+#define XL_BTREE_SPLIT_ROWS(row) row(level, 0) row(firstrightoff, 4) row(newitemoff, 6) row(postingoff, 8)
+#define XL_BTREE_NEWROOT_ROWS(row) row(level, 4)
+#define XL_BTREE_DEDUP_ROWS(row) row(nintervals, 0)
+#define XL_BTREE_VACUUM_ROWS(row) row(ndeleted, 0) row(nupdated, 2)
+#define XL_BTREE_DELETE_ROWS(row) row(ndeleted, 4) row(nupdated, 6)
 /* xl_multi_insert_tuple, of the block data; each at an even offset. */
 #define XL_MULTI_INSERT_TUPLE_ROWS(row) row(datalen, 0) row(infomask2, 2) row(infomask, 4) row(hoff, 6)
 /* xlhp_freeze_plan. */
@@ -56,6 +62,16 @@ enum {
   XL_HEAP_VISIBLE_ROWS(ROW_VISIBLE)
 #define ROW_PRUNE(field, offset) XL_HEAP_PRUNE_##field = offset,
   XL_HEAP_PRUNE_ROWS(ROW_PRUNE)
+#define ROW_SPLIT(field, offset) XL_BTREE_SPLIT_##field = offset,
+  XL_BTREE_SPLIT_ROWS(ROW_SPLIT)
+#define ROW_NEWROOT(field, offset) XL_BTREE_NEWROOT_##field = offset,
+  XL_BTREE_NEWROOT_ROWS(ROW_NEWROOT)
+#define ROW_DEDUP(field, offset) XL_BTREE_DEDUP_##field = offset,
+  XL_BTREE_DEDUP_ROWS(ROW_DEDUP)
+#define ROW_BTREE_VACUUM(field, offset) XL_BTREE_VACUUM_##field = offset,
+  XL_BTREE_VACUUM_ROWS(ROW_BTREE_VACUUM)
+#define ROW_BTREE_DELETE(field, offset) XL_BTREE_DELETE_##field = offset,
+  XL_BTREE_DELETE_ROWS(ROW_BTREE_DELETE)
 #define ROW_MULTI_TUPLE(field, offset) XL_MULTI_INSERT_TUPLE_##field = offset,
   XL_MULTI_INSERT_TUPLE_ROWS(ROW_MULTI_TUPLE)
 #define ROW_FREEZE(field, offset) XLHP_FREEZE_PLAN_##field = offset,
@@ -85,7 +101,7 @@ enum { HEAP_INSERT = 0x00, HEAP_DELETE = 0x10, HEAP_UPDATE = 0x20, HEAP_HOT_UPDA
 enum { HEAP2_PRUNE_ON_ACCESS = 0x10, HEAP2_PRUNE_VACUUM_SCAN = 0x20, HEAP2_PRUNE_VACUUM_CLEANUP = 0x30 };
 enum { HEAP2_VISIBLE = 0x40, HEAP2_MULTI_INSERT = 0x50, HEAP2_LOCK_UPDATED = 0x60 };
 enum { BTREE_INSERT_LEAF = 0x00, BTREE_INSERT_UPPER = 0x10, BTREE_INSERT_META = 0x20, BTREE_SPLIT_L = 0x30, BTREE_SPLIT_R = 0x40 };
-enum { BTREE_INSERT_POST = 0x50, BTREE_NEWROOT = 0xa0 };
+enum { BTREE_INSERT_POST = 0x50, BTREE_DEDUP = 0x60, BTREE_DELETE = 0x70, BTREE_NEWROOT = 0xa0, BTREE_VACUUM = 0xc0 };
 
 enum { XACT_COMMIT = 0x00, XACT_ABORT = 0x20 };
 

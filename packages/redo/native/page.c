@@ -11,11 +11,11 @@ bool refuse(struct refusal *refusal, const char *format, ...) {
   return false;
 }
 
-void page_init(uint8_t *page) {
+void page_init(uint8_t *page, uint32_t special_bytes) {
   memset(page, 0, PAGE_BYTES);
   put16(page + PAGE_lower, PAGE_HEADER_BYTES);
-  put16(page + PAGE_upper, PAGE_BYTES);
-  put16(page + PAGE_special, PAGE_BYTES);
+  put16(page + PAGE_upper, PAGE_BYTES - special_bytes);
+  put16(page + PAGE_special, PAGE_BYTES - special_bytes);
   put16(page + PAGE_size_version, PAGE_SIZE_AND_VERSION);
 }
 
@@ -79,11 +79,8 @@ void page_set_prunable(uint8_t *page, uint32_t xid) {
   if (current < 3 || (int32_t)(xid - current) < 0) put32(page + PAGE_prune_xid, xid);
 }
 
-/*
- * compactify_tuples: closes the gaps between items and sets pd_upper. Items end up in line-pointer order, the first highest, which is what
- * both of PostgreSQL's code paths for it come to. Every item that has storage lies inside the item area.
- */
-static bool compact_items(uint8_t *page, uint32_t count, struct refusal *refusal) {
+/* Items end up in line-pointer order, the first highest, which is what both of PostgreSQL's code paths for it come to. */
+bool page_compact_items(uint8_t *page, uint32_t count, struct refusal *refusal) {
   uint8_t old[PAGE_BYTES];
   uint32_t special = get16(page + PAGE_special), upper = special, used = 0;
   for (uint32_t number = 1; number <= count; number++) used += align8(item_length(page_pointer(page, number)));
@@ -120,7 +117,7 @@ bool page_repair_fragmentation(uint8_t *page, struct refusal *refusal) {
       return refuse(refusal, "corrupted line pointer %u: offset = %u", number, item_offset(pointer));
     last_used = number;
   }
-  if (!compact_items(page, last_used, refusal)) return false;
+  if (!page_compact_items(page, last_used, refusal)) return false;
   unused -= count - last_used;
   if (last_used != count) put16(page + PAGE_lower, get16(page + PAGE_lower) - (count - last_used) * ITEM_ID_BYTES);
   set_free_lines(page, unused > 0);

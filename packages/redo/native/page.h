@@ -61,8 +61,8 @@ static inline void page_set_line(uint8_t *page, uint32_t number, uint32_t offset
   put32(page_line(page, number), offset | flags << 15 | length << 17);
 }
 
-/* PageInit, without a special space. */
-void page_init(uint8_t *page);
+/* PageInit, with so many bytes of special space, a multiple of 8. */
+void page_init(uint8_t *page, uint32_t special_bytes);
 
 /* Are the header's offsets in order? */
 bool page_check(const uint8_t *page, struct refusal *refusal);
@@ -101,5 +101,11 @@ bool page_repair_fragmentation(uint8_t *page, struct refusal *refusal);
 
 /* PageTruncateLinePointerArray. */
 void page_truncate_lines(uint8_t *page);
+
+/*
+ * compactify_tuples, of line pointers 1 to `count`, on a copy: closes the gaps between items and sets pd_upper. Every item that has storage lies
+ * inside the item area.
+ */
+bool page_compact_items(uint8_t *page, uint32_t count, struct refusal *refusal);
 
 #endif

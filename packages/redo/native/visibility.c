@@ -86,7 +86,7 @@ bool clears_visibility_on(const struct record *record, const struct page_key *ma
 }
 
 void clear_visibility(uint8_t *page, const struct record *record, uint32_t map_page) {
-  if (page_is_new(page)) page_init(page);
+  if (page_is_new(page)) page_init(page, 0);
   struct cleared cleared = cleared_by(record);
   for (unsigned index = 0; index < cleared.count; index++) {
     uint32_t block = cleared.blocks[index];
@@ -95,6 +95,6 @@ void clear_visibility(uint8_t *page, const struct record *record, uint32_t map_p
 }
 
 void set_visibility(uint8_t *page, uint32_t heap_block, uint32_t bits) {
-  if (page_is_new(page)) page_init(page);
+  if (page_is_new(page)) page_init(page, 0);
   *byte_of(page, heap_block) |= shifted(heap_block, bits);
 }

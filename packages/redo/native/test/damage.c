@@ -21,9 +21,26 @@ static const struct page_key KEY = {.spc = 1663, .db = 5, .rel = 16384, .fork = 
 
 static uint8_t record_bytes[64 * 1024];
 
+/* Bytes as one after another of an index's tuples, of up to `most` bytes each: plain ones and posting lists, of which some do not fit. */
+static void make_tuples(uint8_t *at, uint32_t length, uint32_t most) {
+  while (length >= 8) {
+    uint32_t bytes = 8 * (1 + any(most / 8)), count = any(5);
+    if (bytes > length) bytes = length & ~(uint32_t)7;
+    bool is_posting = any(3) == 0;
+    put16(at + 6, bytes | (is_posting ? 0x2000 : 0));
+    if (is_posting) {
+      put16(at, 0);
+      put16(at + 2, 8 * (1 + any(2)));
+      put16(at + 4, 0x2000 | count);
+    }
+    at += bytes;
+    length -= bytes;
+  }
+}
+
 /* A record with one to three blocks, of which one is KEY's. Gives its length. */
 static uint32_t make_record(uint32_t fork) {
-  static const uint8_t managers[] = {RMGR_HEAP, RMGR_HEAP, RMGR_HEAP2, RMGR_BTREE, 0, RMGR_GIST, RMGR_XACT};
+  static const uint8_t managers[] = {RMGR_HEAP, RMGR_HEAP, RMGR_HEAP2, RMGR_BTREE, RMGR_BTREE, RMGR_BTREE, 0, RMGR_GIST, RMGR_XACT};
   uint8_t *at = record_bytes + RECORD_HEADER_BYTES;
   uint32_t blocks = 1 + any(3), ours = any(blocks), payload[3] = {0}, main = any(8) == 0 ? any(400) : 16 + any(4) * 4;
   memset(record_bytes, 0, RECORD_HEADER_BYTES);
@@ -59,6 +76,7 @@ static uint32_t make_record(uint32_t fork) {
     fill(at, payload[index]);
     for (uint32_t word = 0; word + 2 <= payload[index] && word < 40; word += 2)
       if (any(3) > 0) put16(at + word, likely());
+    if (record_bytes[RECORD_rmid] == RMGR_BTREE && any(2) == 0) make_tuples(at, payload[index], 40);
     at += payload[index];
   }
   fill(at, main);
@@ -83,17 +101,19 @@ static void make_page(uint8_t *page) {
     default:
       break;
   }
-  page_init(page);
-  if (any(2) == 0) {
-    put16(page + PAGE_upper, PAGE_BYTES - 16);
-    put16(page + PAGE_special, PAGE_BYTES - 16);
+  page_init(page, 0);
+  bool is_btree = any(2) == 0;
+  if (is_btree) {
+    page_init(page, 16);
+    put32(page + PAGE_BYTES - 12, any(2) * 9);
   }
   struct refusal refusal;
   struct place place;
   for (uint32_t count = any(40), number = 1; number <= count; number++) {
-    if (!page_find_place(page, any(300), number, false, &place, &refusal)) break;
+    if (!page_find_place(page, is_btree ? 8 * (1 + any(12)) : any(300), number, false, &place, &refusal)) break;
     page_take_place(page, &place);
     fill(page + place.offset, place.length);
+    if (is_btree) make_tuples(page + place.offset, place.length, place.length);
     if (place.length > TUPLE_HEADER_BYTES) page[place.offset + TUPLE_hoff] = (uint8_t)(23 + any(10));
     if (any(6) == 0) page_set_line(page, number, any(4) == 0 ? any(32768) : 0, any(4), any(4) == 0 ? any(32768) : 0);
   }
@@ -129,7 +149,7 @@ static uint32_t walk_over(uint32_t length, uint64_t lsn) {
 int main(int count, char **given) {
   if (count != 3) return 2;
   state = strtoull(given[1], NULL, 10) * 2654435761u + 88172645463325252u;
-  unsigned long outcomes[3] = {0}, records = 0, walked = 0, rounds = strtoul(given[2], NULL, 10);
+  unsigned long outcomes[3] = {0}, remade[3] = {0}, records = 0, walked = 0, rounds = strtoul(given[2], NULL, 10);
   uint8_t *page = malloc(PAGE_BYTES), before[PAGE_BYTES];
   if (page == NULL) abort();
   for (unsigned long round = 0; round < rounds; round++) {
@@ -149,6 +169,7 @@ int main(int count, char **given) {
       enum outcome outcome = apply(page, &record, &key, &refusal);
       records++;
       outcomes[outcome]++;
+      if (record.rmid == RMGR_BTREE && (record.info & 0xf0) >= BTREE_SPLIT_L) remade[outcome]++;
       if (outcome != APPLIED && memcmp(before, page, PAGE_BYTES) != 0) {
         printf("a page was changed by a record that was not applied: %s\n", refusal.text);
         return 1;
@@ -162,6 +183,7 @@ int main(int count, char **given) {
     free(raw);
   }
   free(page);
-  printf("%lu records: %lu applied, %lu refused, %lu not ours; %lu walked over\n", records, outcomes[APPLIED], outcomes[REFUSED], outcomes[NOT_OURS], walked);
+  printf("%lu records: %lu applied, %lu refused, %lu not ours; %lu and %lu of them B-tree's from splits on; %lu walked over\n", records, outcomes[APPLIED],
+         outcomes[REFUSED], outcomes[NOT_OURS], remade[APPLIED], remade[REFUSED], walked);
   return 0;
 }

@@ -4,4 +4,3 @@ export * from './item-pointer.ts';
 export * from './items.ts';
 export * from './line-pointer.ts';
 export * from './mask.ts';
-export * from './temp-page.ts';
