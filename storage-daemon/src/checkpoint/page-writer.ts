@@ -4,7 +4,7 @@ import type { PageVersion } from '../pages/stored-pages.ts';
 import { BUILD_PAGES_MAX, type Built, type PageBuilder } from '../pages/page-builder.ts';
 import type { PageSources } from '../pages/page-plan.ts';
 import type { PageTurn } from '../pages/page-turn.ts';
-import type { BuildRoom, Turns } from '../pages/redo-run.ts';
+import { stepsRoom, type BuildRoom, type Turns } from '../pages/redo-run.ts';
 import { windowRoom } from '../redo-log/record-window.ts';
 import type { RepairingReader } from '../pages/repairing-reader.ts';
 import { refSeq } from '../pages/redo-index.ts';
@@ -20,11 +20,11 @@ import type { WorkPace } from './work-pace.ts';
  */
 
 /**
- * Pages and references that are worked on at once: what a slice holds in memory, and what others wait for (some 10 ms). The more they are, the
+ * Pages and references that are worked on at once: what a slice holds in memory, and what others wait for (some 10 ms, of pages of indexes up to 25). The more they are, the
  * closer together their records stand in the log, which is read once for each slice.
  */
 const SLICE_PAGES = Math.min(128, BUILD_PAGES_MAX);
-const SLICE_REFS = 16 * 1024;
+const SLICE_REFS = 32 * 1024;
 
 export interface PageWriterOptions extends PageSources {
   readonly builder: PageBuilder;
@@ -53,7 +53,7 @@ export class PageWriter {
 
   constructor(options: PageWriterOptions) {
     this.#options = options;
-    this.#room = { pages: Buffer.allocUnsafeSlow(SLICE_PAGES * options.engine.pageBytes), log: windowRoom() };
+    this.#room = { pages: Buffer.allocUnsafeSlow(SLICE_PAGES * options.engine.pageBytes), log: windowRoom(), steps: stepsRoom() };
   }
 
   /** Writes pages as of an LSN and drops their references to records before it. `to` is asked when a slice begins. */

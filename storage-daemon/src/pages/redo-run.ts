@@ -18,8 +18,8 @@ import type { StoredValueError } from './stored-value.ts';
 
 /** Applies the redo of many pages in one pass over the log, in its order: each record is read once. */
 
-/** Records further apart than this are not read in one stretch. */
-const GAP_BYTES = 8 * 1024;
+/** Records further apart than this are not read in one stretch: to read what is between them costs less than another call. */
+const GAP_BYTES = 16 * 1024;
 /** Steps between two looks at the clock, at least. */
 const CLOCK_STRIDE = 16;
 /** Steps of one call of the engine, at most: some tenths of a millisecond. */
@@ -40,6 +40,23 @@ export interface BuildRoom {
   /** Of the pages of one build. */
   readonly pages: Buffer;
   readonly log: WindowRoom;
+  readonly steps: StepsRoom;
+}
+
+/** Room for steps; it grows to the most that a build has. */
+export interface StepsRoom {
+  steps: RedoSteps;
+  order: Float64Array;
+}
+
+export function stepsRoom(count = 0): StepsRoom {
+  const steps = {
+    positions: new Float64Array(count),
+    lengths: new Uint32Array(count),
+    lsns: new BigUint64Array(count),
+    pages: new Uint32Array(count),
+  };
+  return { steps, order: new Float64Array(count) };
 }
 
 /** A page on its way from its base to its LSN. */
@@ -78,8 +95,8 @@ export class RedoRun {
     this.#from = from;
     this.#room = room;
     this.#slots = slots;
-    this.#steps = stepsOf(from.table, slots);
-    this.#count = this.#steps.pages.length;
+    this.#count = slots.reduce((sum, slot) => sum + slot.plan.refs.length, 0);
+    this.#steps = stepsOf(from.table, slots, this.#count, room?.steps);
     this.#floors = new BigUint64Array(slots.length);
     this.#applied = new Uint32Array(slots.length);
   }
@@ -200,22 +217,17 @@ export class RedoRun {
   }
 }
 
-/** Every record of every draft, in the log's order. */
-function stepsOf(table: RecordTable, slots: readonly PageDraft[]): RedoSteps {
-  const count = slots.reduce((sum, slot) => sum + slot.plan.refs.length, 0);
+/** Every record of every draft, in the log's order: `count` steps. */
+function stepsOf(table: RecordTable, slots: readonly PageDraft[], count: number, room = stepsRoom(count)): RedoSteps {
+  if (room.order.length < count) Object.assign(room, stepsRoom(count));
+  const { steps } = room;
   // seq * PAGE_SLOTS + slot, ascending.
-  const order = new Float64Array(count);
+  const order = room.order.subarray(0, count);
   let filled = 0;
   slots.forEach((slot, at) => {
     for (const ref of slot.plan.refs) order[filled++] = refSeq(ref) * PAGE_SLOTS + at;
   });
   if (slots.length > 1) order.sort();
-  const steps = {
-    positions: new Float64Array(count),
-    lengths: new Uint32Array(count),
-    lsns: new BigUint64Array(count),
-    pages: new Uint32Array(count),
-  };
   for (let at = 0; at < count; at++) {
     const step = order[at] ?? 0;
     const seq = Math.floor(step / PAGE_SLOTS);
