@@ -16,6 +16,7 @@ import { decodeRecord } from '@kube-aurora/pg-format';
 import { SLRU_FORK, touchedPages, type TouchedPage } from '@kube-aurora/redo';
 import { keyText, type PageKey } from '@kube-aurora/redo-engine';
 import { decodeRedoBatchHeader, recordsOf } from '@kube-aurora/volume';
+import { PageRooms } from '../../storage-daemon/src/pages/page-rooms.ts';
 import { DEFAULT_LIMITS } from '../../storage-daemon/src/segment/limits.ts';
 import type { SegmentStorage } from '../../storage-daemon/src/segment/segment-storage.ts';
 import { openBenchSegment } from './bench-segment.ts';
@@ -55,11 +56,13 @@ function touchedIn(stream: WalStream): TouchedPage[] {
 
 async function readAll(storage: SegmentStorage, ids: readonly PageKey[]): Promise<number> {
   const { lsn } = storage.tail;
+  // As the service has them: used again when an answer is sent.
+  const room = new PageRooms().take(PAGES_A_REQUEST * storage.engine.pageBytes);
   let pages = 0;
   for (const id of ids) {
     if (id.block % PAGES_A_REQUEST !== 0) continue;
     const run = Array.from({ length: PAGES_A_REQUEST }, (_, at) => ({ space: id.space, block: id.block + at }));
-    const answer = await storage.readPages(run, lsn);
+    const answer = await storage.readPages(run, lsn, room);
     for (const one of answer.present) pages += one;
   }
   return pages;

@@ -40,6 +40,8 @@ export class Outbox {
   #out: Buffer[] = [];
   #outBytes = 0;
   #isFlushing = false;
+  /** Called when the socket has what was given to it so far. */
+  #whenTaken: (() => void)[] = [];
   /** Bytes given to the socket. */
   sentBytes = 0;
   readonly #flushPlanned = (): void => {
@@ -110,19 +112,37 @@ export class Outbox {
     if (first === undefined) return;
     this.#out = [];
     this.#outBytes = 0;
+    const then = this.#thenTaken();
     if (out.length === 1) {
-      this.#socket.write(first);
+      this.#socket.write(first, then);
       return;
     }
     this.#socket.cork();
-    for (const piece of out) this.#socket.write(piece);
+    const last = out.length - 1;
+    out.forEach((piece, at) => this.#socket.write(piece, at === last ? then : undefined));
     this.#socket.uncork();
+  }
+
+  #thenTaken(): ((error?: Error | null) => void) | undefined {
+    const calls = this.#whenTaken;
+    if (calls.length === 0) return undefined;
+    this.#whenTaken = [];
+    // Of what did not get away nobody knows who still reads it.
+    return (error) => {
+      if (error === undefined || error === null) for (const call of calls) call();
+    };
+  }
+
+  /** Calls `then` once the socket needs nothing any more of the frames that were written in this flush; not where the connection ends before that. */
+  whenTaken(then: () => void): void {
+    this.#whenTaken.push(then);
   }
 
   close(): void {
     this.#isClosed = true;
     this.#urgent = [];
     this.#turns = [];
+    this.#whenTaken = [];
   }
 
   /** Writes one frame. `pieces` are not copied when they are long, and not to be changed afterwards. */

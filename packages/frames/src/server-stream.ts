@@ -64,6 +64,7 @@ export class ServerStream extends Sender {
   #endIsTold = false;
   /** How it ends, once it is to. */
   #final: { readonly code: number; readonly text: string } | 'end' | undefined;
+  #letGo: (() => void) | undefined;
   #isOver = false;
 
   constructor(host: ServerStreamHost, id: number, windowBytes: number) {
@@ -99,9 +100,16 @@ export class ServerStream extends Sender {
     if (!this.#isSpeaking) this.#host.outbox.urgent(this);
   }
 
-  /** Sends a message of one or more pieces, and then no more. */
-  answer(pieces: readonly Buffer[]): void {
-    if (this.#isOver || this.#final !== undefined) return;
+  /**
+   * Sends a message of one or more pieces, and then no more. `letGo` is called once nobody needs the pieces' memory any more; not where the connection
+   * ends before that.
+   */
+  answer(pieces: readonly Buffer[], letGo?: () => void): void {
+    if (this.#isOver || this.#final !== undefined) {
+      letGo?.();
+      return;
+    }
+    this.#letGo = letGo;
     this.#final = 'end';
     this.#messages.pushPieces(pieces);
     this.#messages.end();
@@ -257,7 +265,10 @@ export class ServerStream extends Sender {
     if (this.#isOver) return false;
     this.#messages.send(out, this.id, Infinity);
     if (!this.#messages.isEmpty) return true;
-    if (this.#final === 'end') this.#over();
+    if (this.#final === 'end') {
+      if (this.#letGo !== undefined) out.whenTaken(this.#letGo);
+      this.#over();
+    }
     return false;
   }
 

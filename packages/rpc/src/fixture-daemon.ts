@@ -1,3 +1,4 @@
+import type { AppendLanes } from '@kube-aurora/append-lane';
 import { systemClock } from '@kube-aurora/clock';
 import type { AppendCall, FollowCall } from './api.ts';
 import type { Credentials } from './credentials.ts';
@@ -37,6 +38,8 @@ export class FixtureDaemon {
   readonly follows: { call: FollowCall; requests: FollowRequest[] }[] = [];
   readonly refused: string[] = [];
   turnedAway = 0;
+  /** Answers whose memory nobody needs any more. */
+  letGo = 0;
   /** Reads wait until the test answers them. */
   holdsReads = false;
 
@@ -44,13 +47,15 @@ export class FixtureDaemon {
   reset(): void {
     for (const list of [this.calls, this.received, this.reads, this.follows, this.refused]) list.length = 0;
     this.turnedAway = 0;
+    this.letGo = 0;
     this.holdsReads = false;
   }
 
-  listen(credentials: Credentials, port = 0): Promise<FramesListener> {
+  listen(credentials: Credentials, port = 0, carried: { readonly lanes?: AppendLanes } = {}): Promise<FramesListener> {
     return listenFrames(`127.0.0.1:${port}`, this.#handlers, {
       clock: systemClock(),
       credentials,
+      ...carried,
       limits: { connections: 20, connectionsPerAddress: 10 },
       onTurnedAway: () => this.turnedAway++,
       onRefused: (rpc, error) => this.refused.push(`${rpc} ${error.reason}: ${error.message}`),
@@ -84,8 +89,13 @@ export class FixtureDaemon {
     },
     getPages: (request, context) =>
       new Promise((resolve, reject) => {
-        const answer = (): void =>
-          resolve({ present: Buffer.alloc(request.keys.length, 1), pages: [Buffer.alloc(8192 * request.keys.length, 7)] });
+        const room = Buffer.alloc(8192 * request.keys.length, 7);
+        const letGo = (): void => {
+          this.letGo++;
+          // As memory that is used again.
+          room.fill(0xdd);
+        };
+        const answer = (): void => resolve({ present: Buffer.alloc(request.keys.length, 1), pages: [room], letGo });
         this.reads.push({ request, context, answer, fail: reject });
         if (!this.holdsReads) answer();
       }),

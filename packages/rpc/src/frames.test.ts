@@ -1,3 +1,4 @@
+import { AppendLanes } from '@kube-aurora/append-lane';
 import { systemClock } from '@kube-aurora/clock';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { mutualCredentials, PLAIN_TEXT, type Credentials } from './credentials.ts';
@@ -18,6 +19,7 @@ interface Ends {
 
 const PLAIN: Ends = { daemon: PLAIN_TEXT, compute: PLAIN_TEXT };
 let tls: Ends;
+let lanes: AppendLanes;
 
 async function endsInTls(): Promise<Ends> {
   const authority = await newAuthority();
@@ -28,6 +30,7 @@ async function endsInTls(): Promise<Ends> {
 
 beforeAll(async () => {
   tls = await endsInTls();
+  lanes = await AppendLanes.load(undefined, systemClock());
 });
 
 const daemon = new FixtureDaemon();
@@ -42,12 +45,14 @@ afterEach(() => {
   listener.close();
 });
 
-describe.each([
-  ['plain', () => PLAIN],
-  ['inside TLS', () => tls],
-])('%s', (_name, ends) => {
+describe.each<[string, () => Ends, boolean]>([
+  ['plain', () => PLAIN, false],
+  ['inside TLS', () => tls, false],
+  ['plain, by a thread that has the connection', () => PLAIN, true],
+  ['inside TLS, by a thread that has the connection', () => tls, true],
+])('%s', (_name, ends, hasLanes) => {
   beforeEach(async () => {
-    listener = await daemon.listen(ends().daemon);
+    listener = await daemon.listen(ends().daemon, 0, hasLanes ? { lanes } : {});
     client = clientOf(ends().compute);
   });
 
@@ -59,11 +64,12 @@ describe.each([
     stream.write(encodeAppendRequest([Buffer.from('small')], 3n, 4n));
     stream.write(encodeAppendRequest([batches], 5n, 6n));
     const answers = await Promise.all([1, 256, 17].map((count) => client.getPages(pagesOf(count), { deadlineMs: 30_000 })));
-    expect(answers.map(({ present, pages }) => [present.length, Buffer.concat(pages).length, Buffer.concat(pages)[8191]])).toEqual([
-      [1, 8192, 7],
-      [256, 256 * 8192, 7],
-      [17, 17 * 8192, 7],
-    ]);
+    for (const [at, count] of [1, 256, 17].entries()) {
+      const { present = [], pages = [] } = answers[at] ?? {};
+      expect(present).toHaveLength(count);
+      expect(Buffer.concat(pages).equals(Buffer.alloc(count * 8192, 7))).toBe(true);
+    }
+    await expect.poll(() => daemon.letGo).toBe(3);
     stream.write(encodeAppendRequest([], 8n, 9n));
     stream.end();
     await expect.poll(() => stream.ends).toBe(1);

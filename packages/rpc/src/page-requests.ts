@@ -97,7 +97,7 @@ class PageRequest implements ServerStreamOwner, CallContext {
     this.#isStarted = true;
     try {
       const response = await handlers.getPages(this.#request, this);
-      this.#stream.answer([encodePagesHead(response), ...response.pages]);
+      this.#stream.answer([encodePagesHead(response), ...response.pages], response.letGo);
     } catch (error) {
       const code = error instanceof AuroraRpcError ? error.code : 'INTERNAL';
       this.#stream.fail(errorNumber(code), error instanceof Error ? error.message : String(error));

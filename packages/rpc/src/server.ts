@@ -43,13 +43,19 @@ export interface CallContext {
   readonly signal: AbortSignal;
 }
 
+/** Pages as they are answered. */
+export interface PagesAnswer extends GetPagesResponse {
+  /** Called once, when nobody needs the pages' memory any more; never, where the answer did not get away. */
+  readonly letGo?: () => void;
+}
+
 /** What goes over frames. */
 export interface HotHandlers {
   /** Owns the stream: reads requests, writes responses, ends it. */
   append(call: AppendCall): void;
   /** Owns the stream, too. */
   follow(call: FollowCall): void;
-  getPages(request: GetPagesRequest, context: CallContext): Promise<GetPagesResponse>;
+  getPages(request: GetPagesRequest, context: CallContext): Promise<PagesAnswer>;
   renewLease(request: RenewLeaseRequest, context: CallContext): Promise<LeaseAnswer>;
 }
 

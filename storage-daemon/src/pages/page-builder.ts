@@ -1,6 +1,7 @@
 import type { PageKey } from '@kube-aurora/redo-engine';
 import { LogGoneError, type LogReadError } from '../redo-log/log-errors.ts';
 import { baseOf, needsStored, planPage, TooOldError, type PageSources } from './page-plan.ts';
+import type { PlacesInRoom } from './slot-file.ts';
 import type { StoredPages } from './stored-pages.ts';
 import { PAGE_SLOTS, RedoRun, type BuildRoom, type PageDraft, type Turns } from './redo-run.ts';
 import { StoredValueError } from './stored-value.ts';
@@ -12,7 +13,7 @@ import { StoredValueError } from './stored-value.ts';
  */
 
 export type Built =
-  | { readonly kind: 'page'; readonly page: PageKey; /** The caller's own. */ readonly bytes: Buffer }
+  | { readonly kind: 'page'; readonly page: PageKey; /** The caller's own, in its room where it gave one. */ readonly bytes: Buffer }
   /** It does not exist at that LSN; what may be stored of it is from before it was dropped. */
   | { readonly kind: 'none'; readonly page: PageKey }
   /** It can be told from `lsn` on alone. */
@@ -50,8 +51,8 @@ export class PageBuilder {
   }
 
   /**
-   * Pages in the order asked for. At most BUILD_PAGES_MAX. Throws RedoError, LogGoneError. `room`: memory for so many pages, in which those are made that
-   * nothing is stored of; the caller has its use until it builds with it again.
+   * Pages in the order asked for. At most BUILD_PAGES_MAX. Throws RedoError, LogGoneError. `room`: for so many pages, each of which is made at its place;
+   * a page is there until the room is used again, and nothing is on its way into it once this has given something or failed.
    *
    * Invariant: redo that goes while a build waits is in versions that are stored by then, so the build that begins anew
    * finds them. It does so only when the log's start has moved, which each checkpoint does once.
@@ -70,16 +71,19 @@ export class PageBuilder {
 
   async #build(pages: readonly PageKey[], lsn: bigint, isRead: boolean, room: BuildRoom | undefined): Promise<Built[]> {
     const generation = this.#generation;
-    const drafts = pages.map((page) => this.#draft(page, lsn, isRead));
+    const { pageBytes } = this.#from.engine;
+    const drafts = pages.map((page, place) =>
+      this.#draft(page, lsn, isRead, room?.pages.subarray(place * pageBytes, (place + 1) * pageBytes)),
+    );
     // Which records they need is looked up before any wait: a checkpoint meanwhile makes a version newer, and skips
     // those that it has.
     const run = drafts.some(({ plan }) => plan.refs.length > 0) ? new RedoRun(this.#from, drafts, room) : undefined;
-    await this.#readBases(drafts);
+    await this.#readBases(drafts, room);
     if (run !== undefined) await run.apply(this.#turns, isRead);
     return drafts.map((draft) => this.#finish(draft, isRead && generation === this.#generation));
   }
 
-  #draft(page: PageKey, lsn: bigint, isRead: boolean): PageDraft {
+  #draft(page: PageKey, lsn: bigint, isRead: boolean, place: Buffer | undefined): PageDraft {
     const plan = planPage(this.#from, page, lsn, isRead);
     const draft: PageDraft = { plan, bytes: undefined, baseLsn: plan.floor, applied: 0, failure: undefined };
     if (isRead) {
@@ -87,17 +91,23 @@ export class PageBuilder {
       if (later >= lsn) draft.failure = { kind: 'newer', lsn: later };
     }
     if (plan.cached !== undefined) {
-      draft.bytes = Buffer.from(plan.cached.page);
+      draft.bytes = place ?? Buffer.allocUnsafeSlow(plan.cached.page.length);
+      plan.cached.page.copy(draft.bytes);
       draft.baseLsn = plan.cached.lsn;
     }
     return draft;
   }
 
   /** Fetches the stored versions of those that need one, and makes what they were copied from where they were. */
-  async #readBases(drafts: readonly PageDraft[]): Promise<void> {
-    const wanting = drafts.filter((draft) => draft.failure === undefined && needsStored(draft.plan));
-    if (wanting.length === 0) return;
-    const versions = await this.#versions(wanting.map(({ plan }) => plan.page));
+  async #readBases(drafts: readonly PageDraft[], room: BuildRoom | undefined): Promise<void> {
+    const places: number[] = [];
+    drafts.forEach((draft, place) => {
+      if (draft.failure === undefined && needsStored(draft.plan)) places.push(place);
+    });
+    if (places.length === 0) return;
+    const wanting = places.flatMap((place) => drafts[place] ?? []);
+    const pages = wanting.map(({ plan }) => plan.page);
+    const versions = await this.#versions(pages, room === undefined ? undefined : { room: room.pages, places });
     const copied: PageDraft[] = [];
     wanting.forEach((draft, at) => {
       const version = versions[at];
@@ -132,9 +142,9 @@ export class PageBuilder {
   }
 
   /** What is stored of many pages. Where the store itself is damaged, and cannot say which of them, all are. */
-  async #versions(pages: readonly PageKey[]): Promise<StoredPages> {
+  async #versions(pages: readonly PageKey[], into: PlacesInRoom | undefined): Promise<StoredPages> {
     try {
-      return await this.#from.store.getMany(pages);
+      return await this.#from.store.getMany(pages, into);
     } catch (error) {
       if (error instanceof StoredValueError) return pages.map(() => error);
       throw error;
@@ -149,7 +159,7 @@ export class PageBuilder {
       const keptFrom = this.#from.keptFrom();
       return lsn < keptFrom ? { kind: 'newer', page, lsn: keptFrom } : { kind: 'none', page };
     }
-    if (isKept && applied > 0) this.#from.cache.put(page, lsn, Buffer.from(bytes));
+    if (isKept && applied > 0) this.#from.cache.put(page, lsn, bytes);
     return { kind: 'page', page, bytes };
   }
 }

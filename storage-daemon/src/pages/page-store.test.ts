@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pageKeyOf } from '@kube-aurora/redo';
 import type { PageKey } from '@kube-aurora/redo-engine';
+import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { KeyedStore } from '../disk/keyed-store.ts';
 import { systemDisk } from '../disk/system-disk.ts';
@@ -107,6 +108,37 @@ it('has after a start what the last checkpoint had, and no slot that it named wa
     for (const block of [0, 1, 2]) await expectPage(block, round);
     await expectPage(5, undefined);
   }
+});
+
+it('gives pages where they are to stand, the same as anywhere else', async () => {
+  const opened = await open();
+  const count = 12;
+  // Slots in another order than blocks, some of them neighbours, and one page that is damaged.
+  await opened.write([7, 3, 4, 5, 11, 0, 1, 9].map((block) => version(block, 100, block)));
+  await opened.setCheckpoint(CHECKPOINT, STATE, undefined);
+  const slots = fs.openSync(slotsFile(), 'r+');
+  fs.writeSync(slots, Buffer.from('damage'), 0, 6, 2 * 8192 + 100);
+  fs.closeSync(slots);
+  await fc.assert(
+    fc.asyncProperty(fc.shuffledSubarray(Array.from({ length: count }, (_, block) => block)), fc.nat({ max: 3 }), async (blocks, gap) => {
+      const pages = blocks.map(pageAt);
+      const places = blocks.map((_block, at) => at + (at >= 2 ? gap : 0));
+      const room = Buffer.alloc((count + 3) * 8192);
+      const inRoom = await opened.getMany(pages, { room, places });
+      const apart = await opened.getMany(pages);
+      inRoom.forEach((one, at) => {
+        const other = apart[at];
+        if (one === undefined || one instanceof StoredValueError) {
+          expect(String(one)).toBe(String(other));
+          return;
+        }
+        expect(other).toEqual(one);
+        expect(one.page.buffer).toBe(room.buffer);
+        expect(one.page.byteOffset - room.byteOffset).toBe((places[at] ?? 0) * 8192);
+      });
+    }),
+    { numRuns: 60 },
+  );
 });
 
 it('writes a page once, into room that others left, and gives the rest back', async () => {

@@ -6,7 +6,7 @@ import { convertVersions } from './convert-versions.ts';
 import { isSamePlace, sealPlace, versionCrc, type Place } from './place-codec.ts';
 import { DIGEST_KEY, PAGE_PREFIX, PlaceIndex, placeOf } from './place-index.ts';
 import { scrubValues, type Scrubbed, type ScrubbedParts } from './scrub-values.ts';
-import { SlotFile } from './slot-file.ts';
+import { SlotFile, type PlacesInRoom } from './slot-file.ts';
 import { firstKeyOf, keyAfter } from './space-keys.ts';
 import type { Checkpoint, PageVersion, StoredPages } from './stored-pages.ts';
 import { openValue, sealValue, StoredValueError } from './stored-value.ts';
@@ -109,9 +109,9 @@ export class PageStore {
 
   /**
    * The versions of many pages, in their order; a damaged one is its error. Throws StoredValueError when LevelDB finds
-   * damage.
+   * damage. With `into` they stand there, where pages are stored as they are.
    */
-  async getMany(pages: readonly PageKey[]): Promise<StoredPages> {
+  async getMany(pages: readonly PageKey[], into?: PlacesInRoom): Promise<StoredPages> {
     const keys = pages.map(pageStoreKey);
     const found: (PageVersion | StoredValueError | undefined)[] = keys.map(() => undefined);
     const seen = new Map<number, Place>();
@@ -124,7 +124,11 @@ export class PageStore {
         if (place === undefined || place instanceof StoredValueError) found[at] = place;
         else reading.push({ at, place });
       });
-      const slots = await this.#slots.read(reading.map(({ place }) => place.slot));
+      const inRoom = into === undefined ? undefined : { room: into.room, places: reading.map(({ at }) => into.places[at] ?? 0) };
+      const slots = await this.#slots.read(
+        reading.map(({ place }) => place.slot),
+        inRoom,
+      );
       wanted = [];
       for (const [nth, { at, place }] of reading.entries()) {
         const key = keys[at] ?? NO_KEY;

@@ -37,7 +37,7 @@ export interface Turns {
 
 /** Memory of a caller that builds again and again: pages are made in it and the log is read into it, which V8 would have to collect otherwise. */
 export interface BuildRoom {
-  /** Of the pages of one build. */
+  /** Of the pages of one build, each at its place. */
   readonly pages: Buffer;
   readonly log: WindowRoom;
   readonly steps: StepsRoom;

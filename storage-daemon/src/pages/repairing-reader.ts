@@ -4,6 +4,7 @@ import { LogReadError } from '../redo-log/log-errors.ts';
 import { bytesOf, type Built, type PageBuilder } from './page-builder.ts';
 import type { PageSources } from './page-plan.ts';
 import type { PageTurn } from './page-turn.ts';
+import type { BuildRoom } from './redo-run.ts';
 import { StoredValueError } from './stored-value.ts';
 import { NO_LSN } from './tombstones.ts';
 
@@ -28,7 +29,7 @@ export interface RepairingReaderOptions extends Pick<PageSources, 'engine' | 'st
 export interface PagesAt {
   /** One byte a page: 1 it exists, 0 it does not and its bytes are zeros. */
   readonly present: Buffer;
-  /** Each page apart, as it is stored or was made: none is copied for the answer. */
+  /** Each page apart, as it is stored or was made: none is copied for the answer. In the room where one was given. */
   readonly pages: readonly Buffer[];
 }
 
@@ -42,10 +43,10 @@ export class RepairingReader {
     this.#zeros = Buffer.alloc(options.engine.pageBytes);
   }
 
-  /** Pages as of `lsn`, in their order. Throws TooOldError, NoSoundCopyError, RedoError. */
-  async readPages(keys: readonly PageKey[], lsn: bigint): Promise<PagesAt> {
+  /** Pages as of `lsn`, in their order. Throws TooOldError, NoSoundCopyError, RedoError. `room`: as PageBuilder.build takes it. */
+  async readPages(keys: readonly PageKey[], lsn: bigint, room?: BuildRoom): Promise<PagesAt> {
     const { engine, builder } = this.#options;
-    const built = await builder.build(keys, lsn, 'read');
+    const built = await builder.build(keys, lsn, 'read', room);
     const damaged = built.flatMap((one, at) => (one.kind === 'damaged' ? [{ one, at }] : []));
     await Promise.all(
       damaged.map(async ({ one, at }) => {

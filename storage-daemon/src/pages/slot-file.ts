@@ -14,6 +14,12 @@ const SYNC_BYTES = 2 * 1024 * 1024;
 /** The file is cut when so much at its end is free. */
 const CUT_BYTES = 1024 * 1024;
 
+/** Where pages are to stand that are read: each at its place, counted in pages, of a room that somebody has. */
+export interface PlacesInRoom {
+  readonly room: Buffer;
+  readonly places: readonly number[];
+}
+
 export class SlotFile {
   readonly map = new SlotMap();
   readonly #file: DiskFile;
@@ -79,26 +85,40 @@ export class SlotFile {
     await this.#file.sync();
   }
 
-  /** What is in slots, in their order, each its own: undefined where the file ends before the slot does. */
-  async read(slots: readonly number[]): Promise<(Buffer | undefined)[]> {
+  /**
+   * What is in slots, in their order, each its own: undefined where the file ends before the slot does. With `into` they stand there.
+   *
+   * Invariant: once it has given something, or failed, nothing is on its way into the room any more.
+   */
+  async read(slots: readonly number[], into?: PlacesInRoom): Promise<(Buffer | undefined)[]> {
     const order = slots.map((_slot, at) => at).toSorted((a, b) => (slots[a] ?? 0) - (slots[b] ?? 0));
     const sorted = order.map((at) => slots[at] ?? 0);
+    const places = into === undefined ? undefined : order.map((at) => into.places[at] ?? 0);
     const found: (Buffer | undefined)[] = slots.map(() => undefined);
     const reads: Promise<void>[] = [];
     for (let at = 0; at < sorted.length;) {
-      const end = runEnd(sorted, at);
-      const read = this.#readRun(sorted[at] ?? 0, order.slice(at, end), found).finally(() => this.#reads.delete(read));
+      const end = Math.min(runEnd(sorted, at), places === undefined ? Infinity : runEnd(places, at));
+      const bytes = this.#memory(end - at, into?.room, places?.[at]);
+      const read = this.#readRun(sorted[at] ?? 0, bytes, order.slice(at, end), found).finally(() => this.#reads.delete(read));
       this.#reads.add(read);
       reads.push(read);
       at = end;
     }
-    await Promise.all(reads);
+    const [only] = reads;
+    if (reads.length === 1) await only;
+    else
+      for (const { status, reason } of (await Promise.allSettled(reads)) as PromiseRejectedResult[])
+        if (status === 'rejected') throw reason;
     return found;
   }
 
-  async #readRun(slot: number, places: readonly number[], found: (Buffer | undefined)[]): Promise<void> {
+  #memory(pages: number, room: Buffer | undefined, place = 0): Buffer {
     const size = this.#pageBytes;
-    const bytes = Buffer.allocUnsafeSlow(places.length * size);
+    return room?.subarray(place * size, (place + pages) * size) ?? Buffer.allocUnsafeSlow(pages * size);
+  }
+
+  async #readRun(slot: number, bytes: Buffer, places: readonly number[], found: (Buffer | undefined)[]): Promise<void> {
+    const size = this.#pageBytes;
     const got = size === 0 ? 0 : await this.#file.read(bytes, 0, bytes.length, slot * size);
     places.forEach((place, at) => {
       if ((at + 1) * size <= got) found[place] = bytes.subarray(at * size, (at + 1) * size);

@@ -9,6 +9,7 @@ import { bytesOf, PageBuilder } from '../pages/page-builder.ts';
 import { PageCache } from '../pages/page-cache.ts';
 import { PageTurn } from '../pages/page-turn.ts';
 import { RepairingReader, type PagesAt } from '../pages/repairing-reader.ts';
+import type { BuildRoom } from '../pages/redo-run.ts';
 import { exportCopy } from './export-copy.ts';
 import { openStorage, type KnownOfLog, type OpenedStorage, type StorageOptions } from './open-storage.ts';
 import type { SegmentControl } from './control-file.ts';
@@ -252,10 +253,10 @@ export class SegmentStorage extends RedoStorage {
 
   /**
    * Pages as of `lsn`, in the order asked for; what is damaged is repaired first. Throws TooOldError, NoSoundCopyError,
-   * RedoError.
+   * RedoError. `room`: as PageBuilder.build takes it.
    */
-  readPages(pages: readonly PageKey[], lsn: bigint): Promise<PagesAt> {
-    return this.#reader.readPages(pages, lsn);
+  readPages(pages: readonly PageKey[], lsn: bigint, room?: BuildRoom): Promise<PagesAt> {
+    return this.#reader.readPages(pages, lsn, room);
   }
 
   /**

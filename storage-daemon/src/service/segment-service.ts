@@ -2,6 +2,7 @@ import type { Clock } from '@kube-aurora/clock';
 import type { Logger } from '@kube-aurora/process';
 import type { CallContext, SegmentHandlers, SegmentId } from '@kube-aurora/rpc';
 import { LEASE_MS_MAX } from '@kube-aurora/volume';
+import { PageRooms } from '../pages/page-rooms.ts';
 import { computeImage } from '../segment/compute-image.ts';
 import { readableAt } from '../segment/readable-at.ts';
 import type { SegmentStorage } from '../segment/segment-storage.ts';
@@ -36,6 +37,7 @@ export interface SegmentServiceOptions {
 
 export function segmentHandlers(options: SegmentServiceOptions): SegmentHandlers {
   const { segments, refusals } = options;
+  const rooms = new PageRooms();
   const find = (id: SegmentId): Segment => heldSegment(segments, id);
   return {
     append: (call) => serveAppend(call, { ...options, find }),
@@ -78,9 +80,13 @@ export function segmentHandlers(options: SegmentServiceOptions): SegmentHandlers
         const storage = await readable(find(request.segment), request.epoch, request.lsn, context, options);
         try {
           const pages = request.keys.map((key, at) => pageKeyOf(storage.engine, key, `keys[${at}]`));
-          const found = await storage.readPages(pages, request.lsn);
+          const room = rooms.take(pages.length * storage.engine.pageBytes);
+          const found = await storage.readPages(pages, request.lsn, room).catch((error: unknown) => {
+            rooms.give(room);
+            throw error;
+          });
           options.onRead((options.clock.now() - started) / 1000, request.keys.length);
-          return found;
+          return { ...found, letGo: () => rooms.give(room) };
         } catch (error) {
           throw asRpcError(error);
         }
