@@ -1,6 +1,7 @@
 /* What TypeScript sees of redo in C: src/native/addon.ts has the types. Arguments are as those types say: a wrong one is a TypeError. */
 #include <node_api.h>
 
+#include "../../append-lane/native/crc32c.h"
 #include "run.h"
 #include "walk.h"
 
@@ -155,6 +156,21 @@ static napi_value walk(napi_env env, napi_callback_info info) {
   return made;
 }
 
+/* (bytes, start, end, seed): crc32cRange in packages/pg-format */
+static napi_value crc32c_range(napi_env env, napi_callback_info info) {
+  napi_value given[ARGUMENTS_MAX], made = NULL;
+  void *bytes = NULL;
+  size_t length = 0;
+  uint32_t start = 0, end = 0, seed = 0;
+  if (!arguments(env, info, 4, given)) return fail(env, "a wrong number of arguments");
+  if (napi_get_buffer_info(env, given[0], &bytes, &length) != napi_ok || napi_get_value_uint32(env, given[1], &start) != napi_ok ||
+      napi_get_value_uint32(env, given[2], &end) != napi_ok || start > end || end > length)
+    return fail(env, "bytes, start, end");
+  if (napi_get_value_uint32(env, given[3], &seed) != napi_ok) return fail(env, "seed: a u32");
+  napi_create_uint32(env, crc32c_after(seed, (const uint8_t *)bytes + start, end - start), &made);
+  return made;
+}
+
 static void set(napi_env env, napi_value object, const char *name, napi_value value) {
   if (value != NULL) napi_set_named_property(env, object, name, value);
 }
@@ -184,7 +200,7 @@ static napi_value layouts(napi_env env) {
 }
 
 NAPI_MODULE_INIT() {
-  napi_value one = NULL, run = NULL, walking = NULL;
+  napi_value one = NULL, run = NULL, walking = NULL, crc = NULL;
   _Static_assert(sizeof(struct page_key) == KEY_NUMBERS * 4, "keys are given as their numbers");
   napi_create_function(env, "apply", NAPI_AUTO_LENGTH, apply_one, NULL, &one);
   napi_create_function(env, "run", NAPI_AUTO_LENGTH, apply_run, NULL, &run);
@@ -192,6 +208,8 @@ NAPI_MODULE_INIT() {
   set(env, exports, "run", run);
   napi_create_function(env, "walk", NAPI_AUTO_LENGTH, walk, NULL, &walking);
   set(env, exports, "walk", walking);
+  napi_create_function(env, "crc32c", NAPI_AUTO_LENGTH, crc32c_range, NULL, &crc);
+  set(env, exports, "crc32c", crc);
   set(env, exports, "layouts", layouts(env));
   return exports;
 }

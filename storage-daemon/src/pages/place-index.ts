@@ -11,8 +11,8 @@ import { openValue, StoredValueError } from './stored-value.ts';
 export const PAGE_PREFIX = 0x70;
 export const DIGEST_KEY = Buffer.from('d');
 const NO_KEY: Buffer = Buffer.alloc(0);
-/** Entries that are asked for at once. */
-const STRETCH = 64;
+/** Entries that are asked for at once: each time costs a hop to another thread and back, as much as looking up dozens of them. */
+const STRETCH = 512;
 
 export class PlaceIndex {
   readonly #store: KeyedStore;

@@ -1,5 +1,6 @@
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
+import { takeCrc32c, type Crc32cOf } from '@kube-aurora/pg-format/crc32c';
 
 /** Redo in C (../../native), as TypeScript sees it: what it does stands in native/apply.h and native/run.h. */
 export interface Addon {
@@ -37,6 +38,8 @@ export interface Addon {
     places: number,
     found: Uint32Array,
   ): number;
+  /** As crc32cRange in packages/pg-format. */
+  readonly crc32c: Crc32cOf;
   /** Offsets and constants that native/layout.h has, by name. */
   readonly layouts: Readonly<Record<string, number>>;
 }
@@ -44,14 +47,16 @@ export interface Addon {
 let loaded: Addon | undefined;
 
 /**
- * Loads the addon, which is ready made at `library`, or compiled when its sources changed. Programs that redo pages do so at their start; where
+ * Loads the addon, which is ready made at `library`, or compiled when its sources changed, and takes checksums with it from then on. Programs that redo pages do so at their start; where
  * nobody has, the first record does. Throws where it is no addon, or for another Node, and where there is neither it nor a compiler.
  */
 export function loadPageRedo(library: string | undefined): Addon {
   const path = library ?? compile();
   const addon: unknown = createRequire(import.meta.url)(path);
   if (typeof addon !== 'object' || addon === null || !('apply' in addon)) throw new TypeError(`${path} is no addon of redo`);
-  return (loaded = addon as Addon);
+  loaded = addon as Addon;
+  takeCrc32c(loaded.crc32c);
+  return loaded;
 }
 
 export function pageRedo(): Addon {
