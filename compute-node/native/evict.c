@@ -35,18 +35,6 @@
 /* Nobody looks for so long after every chunk was looked at and nothing could go. */
 #define REST_MS 20
 
-uint32_t punches_in(const struct file_entry *file, uint32_t block, uint32_t blocks, bool *under_way)
-{
-    uint32_t punches = 0;
-    *under_way = false;
-    for (uint32_t group = block / BLOCKS_PER_STRIPE; group <= (block + blocks - 1) / BLOCKS_PER_STRIPE; group++) {
-        uint32_t here = shared->punches[stripe_of(file, group * BLOCKS_PER_STRIPE)];
-        *under_way = *under_way || (here & 1) != 0;
-        punches += here;
-    }
-    return punches;
-}
-
 /* What can go of a chunk, of which a running transaction may have written some: pages older than it. */
 static struct blocks blocks_to_go(int fd, const struct chunk *chunk, off_t start, uint64_t running_lsn, bool some)
 {

@@ -67,8 +67,8 @@ struct moment {
     uint32_t block, blocks;
     uint64_t writes;
     uint32_t losses;
-    uint32_t punches;
-    bool losing, punching;
+    uint32_t punches, arrivals;
+    bool losing, punching, arriving;
 };
 
 static uint64_t writes_to(const struct file_entry *file, uint32_t block, uint32_t blocks)
@@ -85,15 +85,24 @@ static struct moment moment_of(const struct file_entry *file, uint32_t block, ui
     uint32_t begun = shared->losses_begun;
     struct moment moment = {
         .block = block, .blocks = blocks, .writes = writes_to(file, block, blocks), .losses = begun, .losing = begun != ended};
-    moment.punches = punches_in(file, block, blocks, &moment.punching);
+    moment.punches = counted_in(shared->punches, file, block, blocks, &moment.punching);
+    moment.arrivals = counted_in(shared->arrivals, file, block, blocks, &moment.arriving);
     return moment;
 }
 
-/* Was something let go of since, of what was read after it without a lock? */
+/* Was something let go of since? */
 static bool lost_to_punch(const struct file_entry *file, const struct moment *before)
 {
     bool punching;
-    return punches_in(file, before->block, before->blocks, &punching) != before->punches || before->punching;
+    return counted_in(shared->punches, file, before->block, before->blocks, &punching) != before->punches || before->punching;
+}
+
+/* May what was read after it without a lock be half of a page, or of another time than the rest? */
+static bool may_be_torn(const struct file_entry *file, const struct moment *before)
+{
+    bool arriving;
+    return lost_to_punch(file, before) || before->arriving ||
+           counted_in(shared->arrivals, file, before->block, before->blocks, &arriving) != before->arrivals;
 }
 
 static bool write_run(int fd, const struct file_entry *file, const struct iovec *parts, int count, off_t offset)
@@ -126,6 +135,8 @@ static void cache_pages(int fd, const struct file_entry *file, uint32_t block, i
     off_t offset = (off_t)(block - file->first_block) * BLOCK_BYTES;
     off_t run_offset = offset;
     lock_blocks(file, block, (uint32_t)count, &held);
+    for (int i = 0; !were_holes && i < held.count; i++)
+        shared->arrivals[held.stripe[i]] |= 1;
     bool unwritten = were_holes && writes_to(file, before->block, before->blocks) == before->writes;
     bool kept = !before->losing && shared->losses_begun == before->losses && !lost_to_punch(file, before);
     for (int i = 0; kept && i < count; i++, offset += BLOCK_BYTES) {
@@ -140,6 +151,8 @@ static void cache_pages(int fd, const struct file_entry *file, uint32_t block, i
     }
     if (kept)
         write_run(fd, file, run, length, run_offset);
+    for (int i = 0; !were_holes && i < held.count; i++)
+        shared->arrivals[held.stripe[i]]++;
     unlock_blocks(&held);
 }
 
@@ -160,6 +173,8 @@ uint64_t read_lsn(void)
  * Invariant: a block that is a hole in the file, with its stripes held, and of which nothing was lost or let go of since
  * before the request, is what was read ahead of it at `holes_lsn` or later, or PostgreSQL has it in a buffer. What it
  * changes there it writes over this before it lets go of the buffer.
+ * Others may read such a block at that moment, which is no buffer of theirs alone as one that was asked for is: they read it again, locked, when
+ * they see `arrivals` change, since they may have seen half of it.
  */
 static void keep_along(int fd, const struct file_entry *file, const struct pages_along *along, const struct moment *before)
 {
@@ -235,14 +250,14 @@ static size_t room_of(const struct iovec *parts, int count)
     return bytes;
 }
 
-/* What was read without a lock while blocks were let go of may be half a page: reads it again beside nobody. */
+/* What was read without a lock while blocks were let go of, or came along, may be half a page: reads it again beside nobody. */
 static ssize_t read_locked(int fd, const struct file_entry *file, const struct iovec *parts, int count, off_t offset,
                            struct moment *before)
 {
     struct stripes_held held;
     lock_blocks(file, before->block, before->blocks, &held);
     *before = moment_of(file, before->block, before->blocks);
-    before->punching = false; /* of a holder who was killed */
+    before->punching = before->arriving = false; /* of a holder who was killed */
     ssize_t got = real.preadv(fd, parts, count, offset);
     int saved_errno = errno;
     unlock_blocks(&held);
@@ -257,7 +272,7 @@ ssize_t relation_read(int fd, struct file_entry *file, const struct iovec *parts
         return real.preadv(fd, parts, count, offset);
     struct moment before = moment_of(file, block_at(file, offset), (uint32_t)blocks);
     ssize_t got = count == 1 ? real.pread(fd, parts[0].iov_base, parts[0].iov_len, offset) : real.preadv(fd, parts, count, offset);
-    if (lost_to_punch(file, &before))
+    if (may_be_torn(file, &before))
         got = read_locked(fd, file, parts, count, offset, &before);
     if (got < BLOCK_BYTES)
         return got;
@@ -275,7 +290,7 @@ ssize_t relation_read_sequential(int fd, struct file_entry *file, void *buffer, 
     if (got < BLOCK_BYTES)
         return got;
     struct iovec part = {.iov_base = buffer, .iov_len = (size_t)got};
-    if (lost_to_punch(file, &before) && read_locked(fd, file, &part, 1, offset, &before) != got) {
+    if (may_be_torn(file, &before) && read_locked(fd, file, &part, 1, offset, &before) != got) {
         errno = EIO; /* it is shorter now: nobody copies a file that loses blocks */
         return -1;
     }

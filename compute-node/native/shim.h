@@ -73,6 +73,7 @@ struct shared_state {
     _Atomic int32_t stripes[STRIPES];  /* 0 or the holder's pid */
     _Atomic uint32_t writes[STRIPES];  /* PostgreSQL's writes, counted by those that hold the stripe */
     _Atomic uint32_t punches[STRIPES]; /* odd while a holder of the stripe lets blocks go: see evict.c */
+    _Atomic uint32_t arrivals[STRIPES]; /* odd while one puts pages there that nobody asked for: see keep_along */
     _Atomic uint64_t slept_ns;         /* for how long the machine has slept; 0: nobody has looked. See lease.c */
     _Atomic uint64_t awake_since_ns;   /* when the end of its last sleep was noticed */
     struct settling settling;
@@ -226,6 +227,7 @@ bool is_zero(const char *page);
 
 /* stripes.c */
 uint32_t stripe_of(const struct file_entry *file, uint32_t block);
+uint32_t counted_in(const _Atomic uint32_t *by_stripe, const struct file_entry *file, uint32_t block, uint32_t blocks, bool *under_way);
 void lock_blocks(const struct file_entry *file, uint32_t block, uint32_t blocks, struct stripes_held *held);
 void unlock_blocks(const struct stripes_held *held);
 bool try_lock(_Atomic int32_t *lock);
@@ -244,7 +246,6 @@ void cache_note_lost_file(const char *path, off_t from);
 
 /* evict.c */
 bool cache_make_room(uint32_t blocks);
-uint32_t punches_in(const struct file_entry *file, uint32_t block, uint32_t blocks, bool *under_way);
 
 /* settle.c */
 uint32_t write_epoch(void);

@@ -81,6 +81,19 @@ void unlock_blocks(const struct stripes_held *held)
         shared->stripes[held->stripe[i]] = 0;
 }
 
+/* What was counted in the stripes of blocks, of counts that are odd while something is under way there. */
+uint32_t counted_in(const _Atomic uint32_t *by_stripe, const struct file_entry *file, uint32_t block, uint32_t blocks, bool *under_way)
+{
+    uint32_t all = 0;
+    *under_way = false;
+    for (uint32_t group = block / BLOCKS_PER_STRIPE; group <= (block + blocks - 1) / BLOCKS_PER_STRIPE; group++) {
+        uint32_t here = by_stripe[stripe_of(file, group * BLOCKS_PER_STRIPE)];
+        *under_way = *under_way || (here & 1) != 0;
+        all += here;
+    }
+    return all;
+}
+
 /*
  * One relation's files are made by one process at a time. A stripe like any other: whoever holds it takes no second
  * one, and nobody opens a file while holding stripes.

@@ -241,6 +241,13 @@ static void blocks_are_lost(void)
     end_loss();
 }
 
+/* Another process reads the block before, and has this one come along. */
+static void comes_along_with_another(void)
+{
+    if (read_page() != 'o')
+        exit(1);
+}
+
 /* Of a hole the block after it comes along, as it was before what happens meanwhile. */
 static int along(void)
 {
@@ -253,9 +260,18 @@ static int along(void)
                  {"it was written and evicted", next_is_written_and_evicted, 2},
                  {"blocks were lost", blocks_are_lost, 2},
                  {"past the end", NULL, 1}};
-    real.pread = pread;
     shared->wal_durable = shared->wal_flushed = INSERTED_LSN;
     shared->running_lsn = PAGE_LSN;
+    if (ftruncate(fd, 2 * BLOCK_BYTES) != 0)
+        return 1;
+    from_volume = comes_along = 'o';
+    meanwhile = comes_along_with_another;
+    struct file_entry file = relation();
+    char next[BLOCK_BYTES];
+    struct iovec part = {.iov_base = next, .iov_len = sizeof next};
+    ssize_t got = relation_read(fd, &file, &part, 1, BLOCK_BYTES);
+    printf("while it is read itself: read %zd, %c\n", got, content_of(next));
+    real.pread = pread;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct stat end;
         evict();

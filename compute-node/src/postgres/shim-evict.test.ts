@@ -21,6 +21,7 @@ test('an eviction comes not before it may, and hurts nobody who reads or fetches
       'lost blocks: nothing read ahead below +2000',
     ]);
     expect(run('along')).toEqual([
+      'while it is read itself: read 8192, o',
       'nothing: read o, the next o, 2 in the file',
       'it was written: read o, the next n, 2 in the file',
       'it was written and evicted: read o, the next ., 2 in the file',
