@@ -139,7 +139,8 @@ export const CONFIG_SCHEMA = {
   },
   readAheadMib: {
     env: 'AURORA_READ_AHEAD_MIB',
-    description: 'MiB of pages held for PostgreSQL before it asks for them, when it reads in sequence; 0 reads nothing ahead',
+    description:
+      'MiB of pages held for PostgreSQL before it asks for them, when it reads in sequence, or a database for the first time; 0 reads nothing ahead',
     type: setting.integer(0, 4096, 16),
   },
   leaseMs: {

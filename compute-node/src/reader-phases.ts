@@ -7,6 +7,7 @@ import type { ComputePhasesOptions, ReaderPhases } from './agent-phases.ts';
 import { nextWriter } from './election/next-writer.ts';
 import { FollowedSlots } from './failover-slots/followed-slots.ts';
 import { roomForCache } from './postgres/cache-room.ts';
+import { readUntouchedForks } from './postgres/relation-table.ts';
 import { fetchComputeImage } from './open/fetch-image.ts';
 import { SINGLE_GROUP, homeSegment } from './placement.ts';
 import { readsObserved } from './reads-observed.ts';
@@ -121,7 +122,13 @@ export function readerPhases(options: ComputePhasesOptions): ReaderPhases {
             clock,
             logger,
           });
-          const pageSource = new PageSource({ reader: pageReader, aheadBytesMax: config.readAheadBytesMax, onAheadGone, clock });
+          const pageSource = new PageSource({
+            reader: pageReader,
+            aheadBytesMax: config.readAheadBytesMax,
+            untouchedForks: readUntouchedForks(paths.dataDir, logger),
+            onAheadGone,
+            clock,
+          });
           return { pageReader, pageSource };
         },
         fetchImage: (signal) =>

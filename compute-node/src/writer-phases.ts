@@ -6,6 +6,7 @@ import { fetchComputeImage } from './open/fetch-image.ts';
 import { openVolume } from './open/open-volume.ts';
 import { SINGLE_GROUP } from './placement.ts';
 import { roomForCache } from './postgres/cache-room.ts';
+import { readUntouchedForks } from './postgres/relation-table.ts';
 import type { RolePasswords } from './postgres/role-passwords.ts';
 import { PromotedDatabase } from './promotion/promoted-database.ts';
 import { readsObserved, type ReadsObserved } from './reads-observed.ts';
@@ -76,8 +77,20 @@ export function writerPhases(options: WriterPhasesOptions): WriterPhases {
               clock,
               logger,
             });
+      const untouchedForks = readUntouchedForks(paths.dataDir, logger);
       const { zone, ringBytesMax, readAheadBytesMax: aheadBytesMax } = config;
-      const access = { segments, identity, opened, placement: SINGLE_GROUP, ringBytesMax, aheadBytesMax, zone, clock, logger };
+      const access = {
+        segments,
+        identity,
+        opened,
+        placement: SINGLE_GROUP,
+        ringBytesMax,
+        aheadBytesMax,
+        zone,
+        clock,
+        logger,
+        untouchedForks,
+      };
       const lease = { leaseMs: config.leaseMs, isDead };
       return new WriterSession({
         opened,

@@ -20,7 +20,7 @@ import type { Machine } from './machine.ts';
 import { SimulatedDatabase } from './simulated-database.ts';
 import { SimulatedStandby } from './simulated-standby.ts';
 import { SEGMENT } from './storage.ts';
-import { syntheticVolume } from './synthetic-volume.ts';
+import { syntheticVolume, RELATION } from './synthetic-volume.ts';
 
 /**
  * A compute on its machine: the agent that ships, with its table, its phases and its sessions, on the simulated
@@ -28,6 +28,8 @@ import { syntheticVolume } from './synthetic-volume.ts';
  */
 
 const AHEAD_BYTES_MAX = 256 * 1024;
+/** Of the relation, read ahead with the first request. */
+const BLOCKS_AHEAD = 8;
 
 /** What a session shows of itself while it lasts. */
 export interface SimulatedSession {
@@ -251,6 +253,7 @@ export class SimulatedWriter implements WriterView {
             placement: SINGLE_GROUP,
             ringBytesMax: world.mix.load.ringBytesMax,
             aheadBytesMax: AHEAD_BYTES_MAX,
+            untouchedForks: () => Promise.resolve([{ ...RELATION, blocks: BLOCKS_AHEAD }]),
             zone,
             leaseMs: world.mix.leaseMs,
             isDead: (writerId) => writerId === this.id,

@@ -18,6 +18,9 @@
  *
  * Free-space maps are left out: PostgreSQL makes them anew where there are none; they are hints.
  */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Logger } from '@kube-aurora/process';
 import { PACKED_FORK } from '@kube-aurora/redo';
 
 /** Its name in the data directory: it lives and goes with it. */
@@ -31,6 +34,9 @@ const HEADER = 4;
 const ENTRY = 8;
 const BLOCKS = 4;
 const BLOCKS_AT: readonly number[] = [BLOCKS, 0, BLOCKS + 1, BLOCKS + 2];
+const LOCAL = 3;
+const MAIN_FORK = 0;
+const VISIBILITY_MAP = 2;
 
 /** @param forks as RelationTable.packed gives them */
 export function encodeRelationTable(forks: Uint32Array): Buffer {
@@ -52,4 +58,41 @@ export function encodeRelationTable(forks: Uint32Array): Buffer {
   }
   table.set([MAGIC, ENTRY * 4, (next - HEADER) / ENTRY, 0]);
   return Buffer.from(table.buffer, 0, next * 4);
+}
+
+/** A fork that the volume has and PostgreSQL has not named since its start: none of its blocks is here. */
+export interface ForkBlocks {
+  readonly relNumber: number;
+  readonly fork: number;
+  readonly blocks: number;
+}
+
+/** Main forks and visibility maps of one database that nobody has named yet, by the table as it is in its file now. */
+export function untouchedForks(table: Buffer, spcOid: number, dbOid: number): ForkBlocks[] {
+  const numbers = new Uint32Array(table.buffer, table.byteOffset, Math.floor(table.length / 4));
+  const found: ForkBlocks[] = [];
+  for (let at = HEADER; at + ENTRY <= numbers.length; at += ENTRY) {
+    if (numbers[at] !== spcOid || numbers[at + 1] !== dbOid || numbers[at + LOCAL] !== 0) continue;
+    const relNumber = numbers[at + 2] ?? 0;
+    for (const fork of [MAIN_FORK, VISIBILITY_MAP]) {
+      const blocks = numbers[at + (BLOCKS_AT[fork] ?? 0)] ?? NO_FORK;
+      if (blocks !== NO_FORK) found.push({ relNumber, fork, blocks });
+    }
+  }
+  return found;
+}
+
+/** The same from a data directory. They are read ahead or not: where the table cannot be read there are none. */
+export function readUntouchedForks(
+  dataDir: string,
+  logger: Logger,
+): (database: { readonly spcOid: number; readonly dbOid: number }) => Promise<ForkBlocks[]> {
+  return async ({ spcOid, dbOid }) => {
+    try {
+      return untouchedForks(await readFile(join(dataDir, RELATION_TABLE_FILE)), spcOid, dbOid);
+    } catch (error) {
+      logger.warn({ err: error, file: RELATION_TABLE_FILE }, 'cannot read which relations there are, reads nothing of them ahead');
+      return [];
+    }
+  };
 }

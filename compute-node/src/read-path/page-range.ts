@@ -12,6 +12,9 @@ export interface PageRange extends ForkName {
   readonly count: number;
 }
 
+/** Pages of all of them. */
+export const pagesIn = (ranges: readonly PageRange[]): number => ranges.reduce((sum, { count }) => sum + count, 0);
+
 /** A fork's name as the key of a map. */
 export const forkKey = ({ spcOid, dbOid, relNumber, fork }: ForkName): string => `${spcOid}/${dbOid}/${relNumber}/${fork}`;
 

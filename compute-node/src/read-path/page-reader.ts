@@ -6,7 +6,7 @@ import { AuroraRpcError, fromServiceError, type GetPagesRequest } from '@kube-au
 import type { Placement } from '../placement.ts';
 import type { SegmentEndpoint, WriterIdentity } from '../segments.ts';
 import { PagePieces } from './page-pieces.ts';
-import type { PageRange } from './page-range.ts';
+import { pagesIn, type PageRange } from './page-range.ts';
 import type { PagesRead } from './pages-ahead.ts';
 import { readWeight, SegmentLoads } from './segment-loads.ts';
 import type { VolumeView } from './volume-view.ts';
@@ -137,7 +137,33 @@ export class PageReader {
    * Pages as of an LSN that `lsnToReadAt` gave in this turn of the event loop. Rejects only when `signal` aborts
    * (nobody waits for them any more), after `stop`, or fenced.
    */
-  async readAt(range: PageRange, at: bigint, signal?: AbortSignal): Promise<PagesRead> {
+  readAt(range: PageRange, at: bigint, signal?: AbortSignal): Promise<PagesRead> {
+    return this.#readTogether([range], at, signal);
+  }
+
+  /**
+   * Pages of several ranges, in as few requests as there are groups that hold them: for each, in their order. They are 256 at most, which is what a
+   * request may name. Rejects as `readAt` does.
+   */
+  async readSeveralAt(ranges: readonly PageRange[], at: bigint, signal?: AbortSignal): Promise<readonly PagesRead[]> {
+    const { placement } = this.#options;
+    const found = new Map<PageRange, PagesRead>();
+    const groups = Map.groupBy(ranges, (range) => placement.groupOf(range));
+    const readGroup = async (of: readonly PageRange[]): Promise<void> => {
+      const { pages, present } = await this.#readTogether(of, at, signal);
+      let from = 0;
+      for (const range of of) {
+        const past = from + range.count;
+        found.set(range, { pages: pages.part(from, range.count), present: present.subarray(from, past) });
+        from = past;
+      }
+    };
+    await Promise.all([...groups.values()].map(readGroup));
+    return ranges.flatMap((range) => found.get(range) ?? []);
+  }
+
+  /** Of one group. */
+  async #readTogether(ranges: readonly PageRange[], at: bigint, signal: AbortSignal | undefined): Promise<PagesRead> {
     const reading = new Reading(at);
     if (this.#stopped || signal?.aborted === true) throw readIsOver();
     signal?.addEventListener('abort', reading.end, { once: true });
@@ -146,7 +172,7 @@ export class PageReader {
       if (this.#active < CONCURRENT_READS_MAX) this.#active++;
       else await this.#turn(reading);
       try {
-        return await this.#readUntilDone(range, reading);
+        return await this.#readUntilDone(ranges, reading);
       } finally {
         this.#passOn();
       }
@@ -180,26 +206,34 @@ export class PageReader {
     else next();
   }
 
-  async #readUntilDone(range: PageRange, reading: Reading): Promise<PagesRead> {
-    const { clock, logger, placement, onRead } = this.#options;
+  async #readUntilDone(ranges: readonly PageRange[], reading: Reading): Promise<PagesRead> {
+    const { clock, logger, onRead } = this.#options;
+    const pages = pagesIn(ranges);
     const startedAt = clock.now();
     let tooOldRounds = 0;
     for (let waitMs = RETRY_MIN_MS; ; waitMs = Math.min(waitMs * 2, RETRY_MAX_MS)) {
       if (reading.over) throw readIsOver();
       reading.tooOld = 0;
       reading.failed = 0;
-      const outcome = await this.#race(range, reading, this.#order(placement.groupOf(range), reading.at, waitMs > RETRY_MIN_MS));
+      const outcome = await this.#race(ranges, reading, this.#order(this.#groupOf(ranges), reading.at, waitMs > RETRY_MIN_MS));
       if (outcome !== undefined) {
-        onRead({ seconds: (clock.now() - startedAt) / 1000, pages: range.count, hedged: outcome.hedged });
+        onRead({ seconds: (clock.now() - startedAt) / 1000, pages, hedged: outcome.hedged });
         return outcome.read;
       }
       if (reading.over) continue;
       tooOldRounds = reading.tooOld > 0 ? tooOldRounds + 1 : 0;
       if (tooOldRounds > 0 && (reading.failed === 0 || tooOldRounds >= TOO_OLD_ROUNDS)) this.#options.onTooOld?.(this.#lastTooOld);
-      if (waitMs === RETRY_MAX_MS) {
-        const { spcOid, dbOid, relNumber, fork, block, count } = range;
+      const [first] = ranges;
+      if (waitMs === RETRY_MAX_MS && first !== undefined) {
+        const { spcOid, dbOid, relNumber, fork, block } = first;
         logger.warn(
-          { page: `${spcOid}/${dbOid}/${relNumber} fork ${fork}`, block, count, lsn: formatLsn(reading.at), reason: this.#lastRefusal },
+          {
+            page: `${spcOid}/${dbOid}/${relNumber} fork ${fork}`,
+            block,
+            count: pages,
+            lsn: formatLsn(reading.at),
+            reason: this.#lastRefusal,
+          },
           'no segment serves these pages, asking again',
         );
       }
@@ -234,12 +268,12 @@ export class PageReader {
    * further one is given twice the time, so that a zone that hangs costs milliseconds. Undefined when all failed, or it
    * is over.
    */
-  #race(range: PageRange, reading: Reading, order: readonly SegmentEndpoint[]): Promise<Answered | undefined> {
+  #race(ranges: readonly PageRange[], reading: Reading, order: readonly SegmentEndpoint[]): Promise<Answered | undefined> {
     const { clock } = this.#options;
     const { promise, resolve, reject } = Promise.withResolvers<Answered | undefined>();
     const asked = new Map<SegmentEndpoint, AbortController>();
     let next = 0;
-    let waitMs = Math.max(HEDGE_MIN_MS, this.#loads.nearlyAllWithinMs(readWeight(range.count)));
+    let waitMs = Math.max(HEDGE_MIN_MS, this.#loads.nearlyAllWithinMs(readWeight(pagesIn(ranges))));
     let hedged = false;
     let settled = false;
     let timer: Timer | undefined;
@@ -263,7 +297,7 @@ export class PageReader {
       }
       const call = new AbortController();
       asked.set(endpoint, call);
-      this.#ask(endpoint, range, reading.at, call.signal).then(
+      this.#ask(endpoint, ranges, reading.at, call.signal).then(
         (read) => {
           asked.delete(endpoint);
           if (!isFull(endpoint)) this.#standIns.add(endpoint);
@@ -308,18 +342,24 @@ export class PageReader {
     return promise;
   }
 
-  async #ask(endpoint: SegmentEndpoint, range: PageRange, at: bigint, signal: AbortSignal): Promise<PagesRead> {
-    const { identity, epoch, placement, clock } = this.#options;
-    const segment = { volumeId: identity.segment.volumeId, pg: placement.groupOf(range) };
-    const request: GetPagesRequest = { segment, epoch, lsn: at, keys: encodePageKeys(range, range.count) };
-    const weight = readWeight(range.count);
+  #groupOf([first]: readonly PageRange[]): number {
+    if (first === undefined) throw new RangeError('a read of no pages');
+    return this.#options.placement.groupOf(first);
+  }
+
+  async #ask(endpoint: SegmentEndpoint, ranges: readonly PageRange[], at: bigint, signal: AbortSignal): Promise<PagesRead> {
+    const { identity, epoch, clock } = this.#options;
+    const segment = { volumeId: identity.segment.volumeId, pg: this.#groupOf(ranges) };
+    const keys = ranges.flatMap((range) => encodePageKeys(range, range.count));
+    const request: GetPagesRequest = { segment, epoch, lsn: at, keys };
+    const weight = readWeight(keys.length);
     const startedAt = clock.now();
     this.#loads.began(endpoint.index, weight);
     try {
       const response = await endpoint.client.getPages(request, { deadlineMs: ATTEMPT_DEADLINE_MS, signal });
       this.#loads.observe(endpoint.index, weight, clock.now() - startedAt, clock.now());
       const read = { present: response.present, pages: new PagePieces(response.pages) };
-      checkPages(read, range, at, endpoint.id);
+      checkPages(read, ranges, at, endpoint.id);
       return read;
     } finally {
       this.#loads.ended(endpoint.index, weight);
@@ -331,16 +371,19 @@ export class PageReader {
 const isFull = ({ role }: SegmentEndpoint): boolean => role === 'FULL';
 
 /** A page from the future, or not a page: never give it to PostgreSQL; the next segment may have the right one. */
-function checkPages({ pages, present }: PagesRead, range: PageRange, at: bigint, peer: string): void {
-  if (pages.byteLength !== range.count * PAGE_BYTES || present.length !== range.count) {
-    throw new AuroraRpcError('DAMAGED', `${peer}: ${pages.byteLength} bytes for ${range.count} pages`);
+function checkPages({ pages, present }: PagesRead, ranges: readonly PageRange[], at: bigint, peer: string): void {
+  const count = pagesIn(ranges);
+  if (pages.byteLength !== count * PAGE_BYTES || present.length !== count) {
+    throw new AuroraRpcError('DAMAGED', `${peer}: ${pages.byteLength} bytes for ${count} pages`);
   }
-  for (let index = 0; index < range.count; index++) {
-    const page = pages.header(index);
-    if (pageLsn(page) > at && !pageIsNew(page)) {
+  let index = 0;
+  for (const range of ranges) {
+    for (let block = range.block; block < range.block + range.count; block++) {
+      const page = pages.header(index++);
+      if (pageLsn(page) <= at || pageIsNew(page)) continue;
       throw new AuroraRpcError(
         'DAMAGED',
-        `${peer}: block ${range.block + index} of ${range.relNumber} has LSN ${formatLsn(pageLsn(page))}, asked at ${formatLsn(at)}`,
+        `${peer}: block ${block} of ${range.relNumber} has LSN ${formatLsn(pageLsn(page))}, asked at ${formatLsn(at)}`,
       );
     }
   }

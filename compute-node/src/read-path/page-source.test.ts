@@ -6,6 +6,7 @@ import { decodePageKey } from '@kube-aurora/redo';
 import { AuroraRpcError, type CallOptions, type GetPagesRequest, type GetPagesResponse, type SegmentApi } from '@kube-aurora/rpc';
 import { expect, it, vi } from 'vitest';
 import { SINGLE_GROUP } from '../placement.ts';
+import type { UntouchedFork } from './first-touch.ts';
 import { PageReader } from './page-reader.ts';
 import { PageSource } from './page-source.ts';
 
@@ -14,7 +15,7 @@ const { signal: NEVER } = new AbortController();
 
 type GetPages = (request: GetPagesRequest, options: CallOptions) => Promise<GetPagesResponse>;
 
-function sourceOn(getPages: GetPages, vdl: () => bigint, aheadBytesMax = 4 << 20) {
+function sourceOn(getPages: GetPages, vdl: () => bigint, { aheadBytesMax = 4 << 20, forks = [] as readonly UntouchedFork[] } = {}) {
   const segments = Array.from({ length: 6 }, (_, index) => ({
     index,
     id: `d${index}`,
@@ -47,6 +48,7 @@ function sourceOn(getPages: GetPages, vdl: () => bigint, aheadBytesMax = 4 << 20
   const source = new PageSource({
     reader,
     aheadBytesMax,
+    untouchedForks: () => Promise.resolve(forks),
     onAheadGone: (pages, used) => {
       gone.pages += pages;
       gone.used += used;
@@ -132,7 +134,7 @@ it('holds no more than it may, and lets go of what nobody asks for', async () =>
   vi.useFakeTimers();
   try {
     const { getPages } = constantVolume(1e6);
-    const { source } = sourceOn(getPages, () => 10n, 64 * PAGE_BYTES);
+    const { source } = sourceOn(getPages, () => 10n, { aheadBytesMax: 64 * PAGE_BYTES });
     for (let block = 0; block < 3000; block += 16) {
       await source.read({ ...FORK, block, count: 16, lsn: 5n, holesSince: 1n }, NEVER);
       expect(source.bytesAhead).toBeLessThanOrEqual(64 * PAGE_BYTES);
@@ -153,9 +155,52 @@ it('has what PostgreSQL says it will read, and reads nothing ahead when it is to
   expect(asked).toEqual(['700+3', '699+1', '703+1']);
   source.stop();
   const without = constantVolume(1000);
-  const { source: plain } = sourceOn(without.getPages, () => 10n, 0);
+  const { source: plain } = sourceOn(without.getPages, () => 10n, { aheadBytesMax: 0, forks: [{ relNumber: 1259, fork: 0, blocks: 4 }] });
   for (let block = 0; block < 100; block += 10) await plain.read({ ...FORK, block, count: 10, lsn: 5n, holesSince: 1n }, NEVER);
   expect(without.asked).toHaveLength(10);
+});
+
+it('reads the small relations of a database ahead with its first request, many with one request, once, and at most half of what it may hold', async () => {
+  const requests: string[][] = [];
+  const getPages: GetPages = ({ keys }) => {
+    const found = keys.map((key) => decodePageKey(key));
+    requests.push(found.map(({ relNumber, fork, block }) => `${relNumber}/${fork}/${block}`));
+    return Promise.resolve({ present: Buffer.alloc(keys.length, 1), pages: found.map(({ relNumber }) => pageOf(relNumber, 1n)) });
+  };
+  const forks = [
+    { relNumber: 16_500, fork: 0, blocks: 40 },
+    { relNumber: 1259, fork: 0, blocks: 3 },
+    { relNumber: 1259, fork: 2, blocks: 1 },
+    { relNumber: 1260, fork: 0, blocks: 0 },
+    { relNumber: 1300, fork: 0, blocks: 100 },
+    { relNumber: 1400, fork: 0, blocks: 129 },
+  ];
+  const { source } = sourceOn(getPages, () => 10n, { forks });
+  const page = (relNumber: number, fork = 0, dbOid = 5) => ({
+    ...FORK,
+    dbOid,
+    relNumber,
+    fork,
+    block: 0,
+    count: 1,
+    lsn: 5n,
+    holesSince: 1n,
+  });
+  await source.read(page(2000), NEVER);
+  await vi.waitFor(() => expect(requests).toHaveLength(4));
+  expect(requests.map((keys) => keys.length)).toEqual([1, 64, 64, 16]);
+  expect(requests[1]?.slice(0, 5)).toEqual(['1259/0/0', '1259/0/1', '1259/0/2', '1259/2/0', '1300/0/0']);
+  for (const [relNumber, fork] of [[1259], [1259, 2], [1300], [16_500]] as const)
+    expect(blocksIn(await source.read(page(relNumber, fork), NEVER))).toEqual([relNumber]);
+  expect(requests).toHaveLength(4);
+  await source.read(page(1260), NEVER);
+  await source.read(page(1259, 0, 6), NEVER);
+  await vi.waitFor(() => expect(requests.length).toBeGreaterThan(6));
+  source.stop();
+  const small = sourceOn(getPages, () => 10n, { forks, aheadBytesMax: 20 * PAGE_BYTES }).source;
+  await small.read(page(2000), NEVER);
+  await vi.waitFor(() => expect(small.bytesAhead).toBe(4 * PAGE_BYTES));
+  small.stop();
 });
 
 it('a request that is given up waits for nothing; pages that could not be read ahead are asked for again', async () => {
@@ -214,6 +259,7 @@ class ModelPostgres {
     const { source, reader } = sourceOn(
       (request) => this.#serve(request),
       () => this.lsn,
+      { forks: [{ ...FORK, blocks }] },
     );
     this.source = source;
     this.reader = reader;

@@ -1,7 +1,8 @@
 import type { Clock } from '@kube-aurora/clock';
 import { PAGE_BYTES } from '@kube-aurora/pg-format';
 import type { PageReader } from './page-reader.ts';
-import { partOf, type PageRange } from './page-range.ts';
+import { FirstTouch, firstTouchReads, type UntouchedFork } from './first-touch.ts';
+import { partOf, type ForkName, type PageRange } from './page-range.ts';
 import { PagesAhead, type Extent, type Piece } from './pages-ahead.ts';
 import { SequentialReads } from './sequential-reads.ts';
 
@@ -28,6 +29,8 @@ export interface PageSourceOptions {
   readonly reader: PageReader;
   /** Bytes of pages that may be held before they are asked for; 0 for none. */
   readonly aheadBytesMax: number;
+  /** Forks of a database that PostgreSQL has not named since its start. */
+  readonly untouchedForks: (database: ForkName) => Promise<readonly UntouchedFork[]>;
   /** Told of pages that were read ahead and are let go of, and how many of them were used. */
   readonly onAheadGone: (pages: number, used: number) => void;
   readonly clock: Clock;
@@ -38,12 +41,15 @@ export class PageSource {
   readonly #reader: PageReader;
   readonly #sequential: SequentialReads;
   readonly #ahead: PagesAhead;
-  readonly #readsAhead: boolean;
+  readonly #aheadPagesMax: number;
+  readonly #firstTouch = new FirstTouch();
+  readonly #untouchedForks: PageSourceOptions['untouchedForks'];
 
-  constructor({ reader, aheadBytesMax, onAheadGone, clock }: PageSourceOptions) {
+  constructor({ reader, aheadBytesMax, untouchedForks, onAheadGone, clock }: PageSourceOptions) {
     this.#reader = reader;
-    this.#sequential = new SequentialReads(aheadBytesMax / PAGE_BYTES);
-    this.#readsAhead = aheadBytesMax > 0;
+    this.#untouchedForks = untouchedForks;
+    this.#aheadPagesMax = aheadBytesMax / PAGE_BYTES;
+    this.#sequential = new SequentialReads(this.#aheadPagesMax);
     this.#ahead = new PagesAhead({
       bytesMax: aheadBytesMax,
       onGone: (range, used) => {
@@ -72,7 +78,10 @@ export class PageSource {
       only !== undefined && pieces.length === 1
         ? this.#readPiece(request, only, signal)
         : Promise.all(pieces.map((piece) => this.#readPiece(request, piece, signal))).then((parts) => parts.flat());
-    if (this.#readsAhead) for (const range of this.#sequential.note(request)) this.#readAhead(range, request.lsn);
+    if (this.#aheadPagesMax > 0) {
+      for (const range of this.#sequential.note(request)) this.#readAhead([range], request.lsn);
+      if (this.#firstTouch.note(request)) void this.#touchFirst(request);
+    }
     return pages;
   }
 
@@ -92,14 +101,14 @@ export class PageSource {
       count += piece.count;
     }
     if (count === 0) return undefined;
-    for (const next of this.#sequential.gaveAlong(partOf(range, range.block, count))) this.#readAhead(next, request.lsn);
+    for (const next of this.#sequential.gaveAlong(partOf(range, range.block, count))) this.#readAhead([next], request.lsn);
     return { block: range.block, count, pages };
   }
 
   /** PostgreSQL says that it is going to ask for these. */
   expect(request: PageRequest): void {
     for (const { block, count, extent } of this.#ahead.pieces(request, request.holesSince)) {
-      if (extent === undefined) this.#readAhead(partOf(request, block, count), request.lsn);
+      if (extent === undefined) this.#readAhead([partOf(request, block, count)], request.lsn);
     }
   }
 
@@ -108,23 +117,34 @@ export class PageSource {
     return this.#ahead.take(piece) ?? (await this.#reader.read(partOf(request, piece.block, piece.count), request.lsn, signal));
   }
 
-  #readAhead(range: PageRange, lsn: bigint): void {
+  /** Half of what may be held at most: a scan under way keeps what it has. */
+  async #touchFirst(request: PageRequest): Promise<void> {
+    const forks = await this.#untouchedForks(request);
+    for (const ranges of firstTouchReads(request, forks, this.#aheadPagesMax / 2)) this.#readAhead(ranges, request.lsn);
+  }
+
+  /** With one request. */
+  #readAhead(ranges: readonly PageRange[], lsn: bigint): void {
     if (this.#reader.underWay >= READS_BEFORE_AHEAD) return;
     const at = this.#reader.lsnToReadAt(lsn);
-    const extent = this.#ahead.begin(range, at);
-    if (extent !== undefined) void this.#fill(extent);
+    const extents = ranges.flatMap((range) => this.#ahead.begin(range, at) ?? []);
+    if (extents.length > 0) void this.#fill(extents, at);
   }
 
   /** A failure is nobody's yet: whoever needs the pages asks for them, and hears of it. */
-  async #fill(extent: Extent): Promise<void> {
-    const { range, at } = extent;
+  async #fill(extents: readonly Extent[], at: bigint): Promise<void> {
     try {
-      const { pages, present } = await this.#reader.readAt(range, at);
-      const last = present.lastIndexOf(1);
-      if (last < range.count - 1) this.#sequential.ended(range, range.block + last + 1);
-      extent.settle(pages);
+      const ranges = extents.map(({ range }) => range);
+      const found = await this.#reader.readSeveralAt(ranges, at);
+      for (const [index, extent] of extents.entries()) {
+        const { range } = extent;
+        const read = found[index];
+        const last = read?.present.lastIndexOf(1) ?? -1;
+        if (last < range.count - 1) this.#sequential.ended(range, range.block + last + 1);
+        extent.settle(read?.pages);
+      }
     } catch (error) {
-      extent.settle(undefined);
+      for (const extent of extents) extent.settle(undefined);
       if (!(error instanceof Error)) throw error;
     }
   }

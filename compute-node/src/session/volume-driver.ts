@@ -50,7 +50,7 @@ export type WriteCounters = Pick<WritePath, 'sentLsn' | 'oldestFlushMs' | 'ringB
 export interface VolumeDriverOptions
   extends
     Pick<PageReaderOptions, 'onRead' | 'onError'>,
-    Pick<PageSourceOptions, 'aheadBytesMax' | 'onAheadGone'>,
+    Pick<PageSourceOptions, 'aheadBytesMax' | 'untouchedForks' | 'onAheadGone'>,
     Pick<WritePathOptions, 'onFlushSent' | 'onFlushed' | 'onTook'>,
     Pick<WriterLeaseOptions, 'leaseMs' | 'isDead'> {
   readonly segments: readonly SegmentEndpoint[];

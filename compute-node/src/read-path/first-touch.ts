@@ -1,0 +1,57 @@
+import { partOf, type ForkName, type PageRange } from './page-range.ts';
+
+/**
+ * What is read ahead when PostgreSQL asks for a page of a database for the first time since its start: of the relations that it has not named yet the
+ * small ones, which are the catalogs. Whoever connects first reads some two hundred pages of them, and CREATE DATABASE all of its template's, one
+ * after another, each in a relation that no run of blocks leads to.
+ */
+
+/** Longer ones have runs of their own (sequential-reads.ts), or are read at random. */
+const SMALL_BLOCKS = 128;
+/** Of one database: 8 MiB, a little more than its catalogs have. */
+const PAGES_MAX = 1024;
+/** Of one request: half a MiB, and several are on their way at once, to different segments. */
+const REQUEST_PAGES = 64;
+
+/** A fork that nobody has named yet. */
+export interface UntouchedFork {
+  readonly relNumber: number;
+  readonly fork: number;
+  readonly blocks: number;
+}
+
+/** Tells the first request for a page of each database from all others. */
+export class FirstTouch {
+  readonly #touched = new Set<string>();
+
+  /** Is it the first of its database? */
+  note({ spcOid, dbOid }: ForkName): boolean {
+    const key = `${spcOid}/${dbOid}`;
+    if (this.#touched.has(key)) return false;
+    this.#touched.add(key);
+    return true;
+  }
+}
+
+/** Requests for the small ones of a database's forks, catalogs first, of `pagesMax` pages in all at most. */
+export function firstTouchReads({ spcOid, dbOid }: ForkName, forks: readonly UntouchedFork[], pagesMax: number): PageRange[][] {
+  const small = forks.filter(({ blocks }) => blocks > 0 && blocks <= SMALL_BLOCKS).toSorted((a, b) => a.relNumber - b.relNumber);
+  const requests: PageRange[][] = [];
+  let left = Math.min(PAGES_MAX, pagesMax);
+  let room = 0;
+  for (const { relNumber, fork, blocks } of small) {
+    if (blocks > left) break;
+    left -= blocks;
+    for (let block = 0; block < blocks;) {
+      if (room === 0) {
+        requests.push([]);
+        room = REQUEST_PAGES;
+      }
+      const count = Math.min(room, blocks - block);
+      requests.at(-1)?.push(partOf({ spcOid, dbOid, relNumber, fork }, block, count));
+      room -= count;
+      block += count;
+    }
+  }
+  return requests;
+}
