@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { freePort } from '@kube-aurora/test-ports';
 import { startPostgres, type TestPostgres } from '@kube-aurora/test-postgres';
+import { testPki } from '../../compute-node/src/tls/fixture-pki.ts';
 import type { BenchTarget } from './pgbench.ts';
 import { openZoneLinks } from './zone-links.ts';
 
@@ -19,6 +20,8 @@ export interface Peer {
 export interface PeerSetting {
   readonly delayMs?: number;
   readonly settings?: Readonly<Record<string, string>>;
+  /** Standbys stream by TLS, as operators for PostgreSQL set them up, and as our programs speak; clients come in plain text all the same. */
+  readonly isTls?: boolean;
 }
 
 const DURABLE = { fsync: true, wal_sync_method: 'fdatasync', shared_buffers: '256MB', max_wal_size: '4GB', max_connections: 100 } as const;
@@ -28,7 +31,7 @@ const STANDBYS = 5;
 const LOOPBACK = '127.0.0.1';
 
 function targetOf(name: string, postgres: TestPostgres): BenchTarget {
-  return { name, host: LOOPBACK, port: postgres.port, user: 'postgres', password: '', database: 'postgres' };
+  return { name, host: LOOPBACK, port: postgres.port, user: 'postgres', password: '', database: 'postgres', sslmode: 'disable' };
 }
 
 /** One stock PostgreSQL with fsync on: one copy, on one disk. */
@@ -48,7 +51,7 @@ export async function stockAlone({ settings = {} }: PeerSetting): Promise<Peer> 
  * as in our volume. With a delay the first standby is in the server's own zone and the other four are in other ones,
  * so many milliseconds away.
  */
-export async function stockQuorum({ delayMs = 0, settings: asked = {} }: PeerSetting): Promise<Peer> {
+export async function stockQuorum({ delayMs = 0, settings: asked = {}, isTls = false }: PeerSetting): Promise<Peer> {
   const scratch = await mkdtemp(path.join(tmpdir(), 'ka-bench-'));
   const names = Array.from({ length: STANDBYS }, (_unused, index) => `s${index + 1}`);
   const settings = { ...DURABLE, ...asked, wal_level: 'replica', max_wal_senders: 10, wal_keep_size: '4GB' };
@@ -72,10 +75,11 @@ export async function stockQuorum({ delayMs = 0, settings: asked = {} }: PeerSet
       await writeFile(path.join(dataDir, 'standby.signal'), '');
       await own(dataDir, primary);
     }
-    await primary.restart({ ...settings, synchronous_standby_names: `ANY 3 (${names.join(', ')})` });
+    const shown = isTls ? await showCertificate(scratch, primary) : {};
+    await primary.restart({ ...settings, ...shown, synchronous_standby_names: `ANY 3 (${names.join(', ')})` });
     for (const [index, name] of names.entries()) {
       const { host, port } = links === undefined || index === 0 ? direct : listen;
-      const conninfo = `host=${host} port=${port} user=postgres application_name=${name}`;
+      const conninfo = `host=${host} port=${port} user=postgres application_name=${name} sslmode=${isTls ? 'require' : 'disable'}`;
       standbys.push(
         await startPostgres({
           dataDir: path.join(scratch, name),
@@ -89,12 +93,23 @@ export async function stockQuorum({ delayMs = 0, settings: asked = {} }: PeerSet
     throw error;
   }
   return {
-    target: targetOf('stock PostgreSQL, five standbys, ANY 3', primary),
+    target: targetOf(`stock PostgreSQL, five standbys${isTls ? ' by TLS' : ''}, ANY 3`, primary),
     primaryPid: primary.pid,
     standbyPids: standbys.map((standby) => standby.pid),
     standbys,
     stop,
   };
+}
+
+/** Settings by which a server shows a certificate, which is made in `directory`. */
+async function showCertificate(directory: string, postgres: TestPostgres): Promise<Record<string, string | boolean>> {
+  const { pair } = await testPki([LOOPBACK]);
+  const [certificate, key] = [path.join(directory, 'tls.crt'), path.join(directory, 'tls.key')];
+  await writeFile(certificate, pair.certificate);
+  await writeFile(key, pair.key, { mode: 0o600 });
+  const { uid, gid } = postgres.user;
+  if (uid !== undefined && gid !== undefined) await chown(key, uid, gid);
+  return { ssl: true, ssl_cert_file: certificate, ssl_key_file: key };
 }
 
 /** Copies made by root belong to root; the server's user must own them. */

@@ -173,7 +173,9 @@ const SYSTEMS: Readonly<Record<string, (copies: readonly VolumeCopies[]) => read
     ),
   alone: () => [stock(stockAlone)],
   quorum: () => [stock(stockQuorum)],
+  'quorum-tls': () => [stock((setting) => stockQuorum({ ...setting, isTls: true }))],
 };
+const COMPARED = ['ours', 'alone', 'quorum'];
 
 /** What `--copies` says. Throws RangeError on anything else. */
 export function copiesNamed(names: string): VolumeCopies[] {
@@ -183,9 +185,9 @@ export function copiesNamed(names: string): VolumeCopies[] {
   });
 }
 
-/** How to start those that `only` names (a comma list), or all. Throws RangeError on an unknown one. */
+/** How to start those that `only` names (a comma list), or ours and the two that it is always compared with. Throws RangeError on an unknown one. */
 export function chosenSystems(only: string | undefined, setting: BenchSetting = {}): (() => Promise<BenchSystem>)[] {
-  return (only?.split(',') ?? Object.keys(SYSTEMS)).flatMap((key) => {
+  return (only?.split(',') ?? COMPARED).flatMap((key) => {
     const starts = SYSTEMS[key]?.(setting.copies ?? ['Full']);
     if (starts === undefined) throw new RangeError(`--only takes ${Object.keys(SYSTEMS).join(', ')}, not ${key}`);
     return starts.map((start) => () => start(setting));
