@@ -1,4 +1,4 @@
-import { partOf, type ForkName, type PageRange } from './page-range.ts';
+import { forkKey, partOf, type ForkName, type PageRange } from './page-range.ts';
 
 /**
  * What is read ahead when PostgreSQL asks for a page of a database for the first time since its start: of the relations that it has not named yet the
@@ -20,9 +20,14 @@ export interface UntouchedFork {
   readonly blocks: number;
 }
 
-/** Tells the first request for a page of each database from all others. */
+/** Forks of which it is remembered that they were read ahead as a whole: those of some sixteen databases. */
+const FORKS_MAX = 8192;
+
+/** Tells the first request for a page of each database from all others, and forks that were read ahead as a whole. */
 export class FirstTouch {
   readonly #touched = new Set<string>();
+  /** With their blocks. */
+  readonly #whole = new Map<string, number>();
 
   /** Is it the first of its database? */
   note({ spcOid, dbOid }: ForkName): boolean {
@@ -30,6 +35,23 @@ export class FirstTouch {
     if (this.#touched.has(key)) return false;
     this.#touched.add(key);
     return true;
+  }
+
+  /** These are read ahead. */
+  readAhead(ranges: readonly PageRange[]): void {
+    for (const range of ranges) {
+      const key = forkKey(range);
+      // A fork's ranges come in their order.
+      this.#whole.set(key, range.block + range.count);
+      if (this.#whole.size <= FORKS_MAX) continue;
+      const [oldest] = this.#whole.keys();
+      if (oldest !== undefined) this.#whole.delete(oldest);
+    }
+  }
+
+  /** Was all of the fork read ahead that these are of? While they are at hand no run needs to be looked for in it, which would go on past its end. */
+  wasReadWhole(range: PageRange): boolean {
+    return range.block + range.count <= (this.#whole.get(forkKey(range)) ?? 0);
   }
 }
 

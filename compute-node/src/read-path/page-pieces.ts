@@ -18,11 +18,6 @@ export class PagePieces {
     return this.#bytes(from * PAGE_BYTES, (from + count) * PAGE_BYTES);
   }
 
-  /** The same, to be taken apart again. */
-  part(from: number, count: number): PagePieces {
-    return new PagePieces(this.pages(from, count));
-  }
-
   /** A page's header; a copy only where a piece ends in it. */
   header(page: number): Buffer {
     const parts = this.#bytes(page * PAGE_BYTES, page * PAGE_BYTES + PAGE_HEADER_BYTES);

@@ -148,13 +148,15 @@ export class PageReader {
   async readSeveralAt(ranges: readonly PageRange[], at: bigint, signal?: AbortSignal): Promise<readonly PagesRead[]> {
     const { placement } = this.#options;
     const found = new Map<PageRange, PagesRead>();
+    if (ranges.length === 1 && ranges[0] !== undefined) return [await this.readAt(ranges[0], at, signal)];
     const groups = Map.groupBy(ranges, (range) => placement.groupOf(range));
     const readGroup = async (of: readonly PageRange[]): Promise<void> => {
       const { pages, present } = await this.#readTogether(of, at, signal);
       let from = 0;
       for (const range of of) {
         const past = from + range.count;
-        found.set(range, { pages: pages.part(from, range.count), present: present.subarray(from, past) });
+        // A copy: one page that nobody asks for would keep the whole answer in memory.
+        found.set(range, { pages: new PagePieces([Buffer.concat(pages.pages(from, range.count))]), present: present.subarray(from, past) });
         from = past;
       }
     };

@@ -193,6 +193,10 @@ it('reads the small relations of a database ahead with its first request, many w
   for (const [relNumber, fork] of [[1259], [1259, 2], [1300], [16_500]] as const)
     expect(blocksIn(await source.read(page(relNumber, fork), NEVER))).toEqual([relNumber]);
   expect(requests).toHaveLength(4);
+  // A run would be looked for past the end of a fork that is there as a whole.
+  await source.read({ ...page(16_500), block: 1, count: 16 }, NEVER);
+  await source.read({ ...page(16_500), block: 17, count: 16 }, NEVER);
+  expect(requests).toHaveLength(4);
   await source.read(page(1260), NEVER);
   await source.read(page(1259, 0, 6), NEVER);
   await vi.waitFor(() => expect(requests.length).toBeGreaterThan(6));

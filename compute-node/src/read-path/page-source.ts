@@ -2,7 +2,7 @@ import type { Clock } from '@kube-aurora/clock';
 import { PAGE_BYTES } from '@kube-aurora/pg-format';
 import type { PageReader } from './page-reader.ts';
 import { FirstTouch, firstTouchReads, type UntouchedFork } from './first-touch.ts';
-import { partOf, type ForkName, type PageRange } from './page-range.ts';
+import { pagesIn, partOf, type ForkName, type PageRange } from './page-range.ts';
 import { PagesAhead, type Extent, type Piece } from './pages-ahead.ts';
 import { SequentialReads } from './sequential-reads.ts';
 
@@ -79,7 +79,8 @@ export class PageSource {
         ? this.#readPiece(request, only, signal)
         : Promise.all(pieces.map((piece) => this.#readPiece(request, piece, signal))).then((parts) => parts.flat());
     if (this.#aheadPagesMax > 0) {
-      for (const range of this.#sequential.note(request)) this.#readAhead([range], request.lsn);
+      const isAtHand = this.#firstTouch.wasReadWhole(request) && pieces.every(({ extent }) => extent !== undefined);
+      if (!isAtHand) for (const range of this.#sequential.note(request)) this.#readAhead([range], request.lsn);
       if (this.#firstTouch.note(request)) void this.#touchFirst(request);
     }
     return pages;
@@ -117,10 +118,14 @@ export class PageSource {
     return this.#ahead.take(piece) ?? (await this.#reader.read(partOf(request, piece.block, piece.count), request.lsn, signal));
   }
 
-  /** Half of what may be held at most: a scan under way keeps what it has. */
+  /** Half of what may be held at most, and where there is room for it: a scan under way keeps what it has. */
   async #touchFirst(request: PageRequest): Promise<void> {
     const forks = await this.#untouchedForks(request);
-    for (const ranges of firstTouchReads(request, forks, this.#aheadPagesMax / 2)) this.#readAhead(ranges, request.lsn);
+    for (const ranges of firstTouchReads(request, forks, this.#aheadPagesMax / 2)) {
+      if (!this.#ahead.hasRoomFor(pagesIn(ranges)) || this.#reader.underWay >= READS_BEFORE_AHEAD) return;
+      this.#firstTouch.readAhead(ranges);
+      this.#readAhead(ranges, request.lsn);
+    }
   }
 
   /** With one request. */

@@ -108,6 +108,11 @@ export class PagesAhead {
     return extent;
   }
 
+  /** For so many pages, with nothing let go of for them. */
+  hasRoomFor(pages: number): boolean {
+    return this.#bytes + pages * PAGE_BYTES <= this.#options.bytesMax;
+  }
+
   /** A request cut into what is there and what is not. What is not as new as `holesSince` goes. */
   pieces(range: PageRange, holesSince: bigint): Piece[] {
     this.#lastAskedMs = this.#options.clock.now();
