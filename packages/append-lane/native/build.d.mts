@@ -1,2 +1,2 @@
-/** Path of the compiled addon. Throws when there is no C compiler or it fails. */
-export function buildAppendLane(options?: { compiler?: string; output?: string }): string;
+/** Path of the compiled addon; under the sanitizers where `isSanitized`. Throws when there is no C compiler or it fails. */
+export function buildAppendLane(options?: { isSanitized?: boolean; compiler?: string; output?: string }): string;
