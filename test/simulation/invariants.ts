@@ -57,6 +57,8 @@ export class Invariants {
   /** Machines whose disk ever lost anything. */
   readonly #lossy = new Set<StorageMachine>();
   readonly #untrusted = new Set<StorageMachine>();
+  /** By machine, where a tail's log began in this life of its process. */
+  readonly #openedAt = new Map<StorageMachine, { readonly life: number; readonly startLsn: bigint }>();
   /** By writer and epoch, then by segment: up to where it was told that the segment holds redo. */
   readonly #heard = new Map<string, Map<number, bigint>>();
   checks = 0;
@@ -268,13 +270,15 @@ export class Invariants {
 
   /**
    * A tail's redo goes only once in every zone stored pages have it, of the full segment or of the tail that stands in for it; and nothing but
-   * its log, or its control file, says how far it is.
+   * its log, or its control file, says how far it is. What a disk lost of it, which shows when it is opened, nobody let go of.
    */
   #checkKept(machine: StorageMachine, { startLsn, durable }: RedoStorage, machines: readonly StorageMachine[]): void {
     // A disk that is not what it should be may show anything.
     const own = this.isTrusted(machine) ? durableControl(machine.disk, segmentDirectory()) : undefined;
     if (own?.ready === true && durable.lsn === startLsn && own.logStart.lsn !== startLsn)
       throw new BrokenPromise(`${machine.id} holds no batch, and its disk does not say that it is at ${hex(startLsn)}`);
+    if (this.#openedAt.get(machine)?.life !== machine.life) this.#openedAt.set(machine, { life: machine.life, startLsn });
+    if (this.#lossy.has(machine) && startLsn === this.#openedAt.get(machine)?.startLsn) return;
     for (const full of machines.filter(({ role }) => role === 'FULL')) {
       const tail = machines.find(({ role, zone }) => role === 'TAIL' && zone === full.zone);
       // A disk that lost something may be behind what it had said: then others have it.
