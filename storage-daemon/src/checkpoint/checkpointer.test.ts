@@ -91,6 +91,35 @@ function slowWrites(counted: () => number, steps: number): void {
 }
 
 describe('a checkpoint that is slow', () => {
+  it('is followed by the next where as much has come meanwhile, though nothing comes any more', async () => {
+    const running = (cluster = await TestCluster.start(1, { ...TEST_LIMITS, checkpointBytes: 128 * 1024 }));
+    const start = await running.import(1n, [0], [{ page: HOT, fill: 1 }]);
+    const writer = await running.open(2n, 'w/1', start, [{ epoch: 1n, startLsn: start.lsn }], [0]);
+    const storage = contentOf(running);
+    const write = Reflect.get(PageStore.prototype, 'write') as (this: PageStore, ...given: Parameters<PageStore['write']>) => Promise<void>;
+    const gate = Promise.withResolvers<void>();
+    vi.spyOn(PageStore.prototype, 'write').mockImplementation(async function (this: PageStore, ...given) {
+      await gate.promise;
+      return write.apply(this, given);
+    });
+    const load = async (fill: number): Promise<void> => {
+      const images = Array.from({ length: 40 }, (_, block) => imageRecord(REL, block, fill));
+      await writer.append(images, [0]);
+      writer.points([0]);
+      await until(() => {
+        storage.refresh();
+        return storage.appliedLsn >= writer.end.lsn;
+      });
+    };
+    await load(1);
+    await until(() => storage.stats().isCheckpointing);
+    const { lsn } = writer.end;
+    await load(2);
+    gate.resolve();
+    await until(() => storage.checkpointLsn > lsn);
+    expect(storage.stats().checkpoints).toBe(2);
+  });
+
   it('does not let the chain of a hot page grow; nor is redo lost when it ends half way, or applied twice', async () => {
     const limits = { ...TEST_LIMITS, chainMax: CHAIN_MAX, checkpointBytes: 1024 * 1024 * 1024 };
     const running = (cluster = await TestCluster.start(1, limits));

@@ -126,7 +126,8 @@ export class Checkpointer {
       })
       .finally(() => {
         this.#running = undefined;
-        if (this.#target !== undefined || this.#asked) this.#options.turns.clock.soon(() => this.maybeStart());
+        // As much may have come meanwhile, and nothing may come any more that asks.
+        if (this.#target !== undefined || this.#asked || this.#isDue()) this.#options.turns.clock.soon(() => this.maybeStart());
       });
   }
 
