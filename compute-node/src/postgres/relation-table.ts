@@ -22,6 +22,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from '@kube-aurora/process';
 import { PACKED_FORK } from '@kube-aurora/redo';
+import type { UntouchedFork } from '../read-path/first-touch.ts';
 
 /** Its name in the data directory: it lives and goes with it. */
 export const RELATION_TABLE_FILE = 'volume_relations';
@@ -60,17 +61,10 @@ export function encodeRelationTable(forks: Uint32Array): Buffer {
   return Buffer.from(table.buffer, 0, next * 4);
 }
 
-/** A fork that the volume has and PostgreSQL has not named since its start: none of its blocks is here. */
-export interface ForkBlocks {
-  readonly relNumber: number;
-  readonly fork: number;
-  readonly blocks: number;
-}
-
 /** Main forks and visibility maps of one database that nobody has named yet, by the table as it is in its file now. */
-export function untouchedForks(table: Buffer, spcOid: number, dbOid: number): ForkBlocks[] {
+export function untouchedForks(table: Buffer, spcOid: number, dbOid: number): UntouchedFork[] {
   const numbers = new Uint32Array(table.buffer, table.byteOffset, Math.floor(table.length / 4));
-  const found: ForkBlocks[] = [];
+  const found: UntouchedFork[] = [];
   for (let at = HEADER; at + ENTRY <= numbers.length; at += ENTRY) {
     if (numbers[at] !== spcOid || numbers[at + 1] !== dbOid || numbers[at + LOCAL] !== 0) continue;
     const relNumber = numbers[at + 2] ?? 0;
@@ -86,7 +80,7 @@ export function untouchedForks(table: Buffer, spcOid: number, dbOid: number): Fo
 export function readUntouchedForks(
   dataDir: string,
   logger: Logger,
-): (database: { readonly spcOid: number; readonly dbOid: number }) => Promise<ForkBlocks[]> {
+): (database: { readonly spcOid: number; readonly dbOid: number }) => Promise<UntouchedFork[]> {
   return async ({ spcOid, dbOid }) => {
     try {
       return untouchedForks(await readFile(join(dataDir, RELATION_TABLE_FILE)), spcOid, dbOid);

@@ -13,7 +13,7 @@ const PAGES_MAX = 1024;
 /** Of one request: half a MiB, and several are on their way at once, to different segments. */
 const REQUEST_PAGES = 64;
 
-/** A fork that nobody has named yet. */
+/** A fork that the volume has and PostgreSQL has not named since its start: none of its blocks is here. */
 export interface UntouchedFork {
   readonly relNumber: number;
   readonly fork: number;

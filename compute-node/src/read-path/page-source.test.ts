@@ -168,12 +168,9 @@ it('reads the small relations of a database ahead with its first request, many w
     return Promise.resolve({ present: Buffer.alloc(keys.length, 1), pages: found.map(({ relNumber }) => pageOf(relNumber, 1n)) });
   };
   const forks = [
-    { relNumber: 16_500, fork: 0, blocks: 40 },
-    { relNumber: 1259, fork: 0, blocks: 3 },
     { relNumber: 1259, fork: 2, blocks: 1 },
-    { relNumber: 1260, fork: 0, blocks: 0 },
     { relNumber: 1300, fork: 0, blocks: 100 },
-    { relNumber: 1400, fork: 0, blocks: 129 },
+    { relNumber: 16_500, fork: 0, blocks: 40 },
   ];
   const { source } = sourceOn(getPages, () => 10n, { forks });
   const page = (relNumber: number, fork = 0, dbOid = 5) => ({
@@ -187,10 +184,8 @@ it('reads the small relations of a database ahead with its first request, many w
     holesSince: 1n,
   });
   await source.read(page(2000), NEVER);
-  await vi.waitFor(() => expect(requests).toHaveLength(4));
-  expect(requests.map((keys) => keys.length)).toEqual([1, 64, 64, 16]);
-  expect(requests[1]?.slice(0, 5)).toEqual(['1259/0/0', '1259/0/1', '1259/0/2', '1259/2/0', '1300/0/0']);
-  for (const [relNumber, fork] of [[1259], [1259, 2], [1300], [16_500]] as const)
+  await vi.waitFor(() => expect(requests.map((keys) => keys.length)).toEqual([1, 64, 64, 13]));
+  for (const [relNumber, fork] of [[1259, 2], [1300], [16_500]] as const)
     expect(blocksIn(await source.read(page(relNumber, fork), NEVER))).toEqual([relNumber]);
   expect(requests).toHaveLength(4);
   // A run would be looked for past the end of a fork that is there as a whole.
@@ -203,7 +198,7 @@ it('reads the small relations of a database ahead with its first request, many w
   source.stop();
   const small = sourceOn(getPages, () => 10n, { forks, aheadBytesMax: 20 * PAGE_BYTES }).source;
   await small.read(page(2000), NEVER);
-  await vi.waitFor(() => expect(small.bytesAhead).toBe(4 * PAGE_BYTES));
+  await vi.waitFor(() => expect(small.bytesAhead).toBe(PAGE_BYTES));
   small.stop();
 });
 
